@@ -1,0 +1,178 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** A real S3 server, for tests, the demo and the bench. */
+export interface SeaweedFs {
+  /** `http://127.0.0.1:PORT`. */
+  readonly endpoint: string;
+  /** May do everything. */
+  readonly admin: AccessKeys;
+  /** May list and read. */
+  readonly reader: AccessKeys;
+  readonly pid: number;
+  /** Ends it and removes its files. May be called twice. */
+  stop(): Promise<void>;
+}
+
+export interface AccessKeys {
+  readonly accessKey: string;
+  readonly secretKey: string;
+}
+
+/** Milliseconds until it must answer. */
+const START_MS = 60_000;
+const STOP_MS = 10_000;
+
+/** Where SeaweedFS's program is: `WEED`, the repository's `.venv`, or the path; undefined if it is not installed. */
+export function findWeed(): string | undefined {
+  const here = fileURLToPath(new URL('../../.venv/bin/weed', import.meta.url));
+  const onPath = (process.env.PATH ?? '').split(delimiter).map((directory) => join(directory, 'weed'));
+  return [process.env.WEED ?? '', here, ...onPath].find((path) => path !== '' && isExecutable(path));
+}
+
+/** Starts one server on free ports with all its files in a temporary directory of its own. */
+export async function startSeaweedFs(weed: string): Promise<SeaweedFs> {
+  const directory = await mkdtemp(join(tmpdir(), 'seaweedfs-'));
+  const admin = { accessKey: 'admin-key', secretKey: 'admin-secret' };
+  const reader = { accessKey: 'reader-key', secretKey: 'reader-secret' };
+  const config = join(directory, 's3.json');
+  await writeFile(
+    config,
+    JSON.stringify({
+      identities: [
+        identity('admin', admin, ['Admin', 'Read', 'Write', 'List', 'Tagging']),
+        identity('reader', reader, ['Read', 'List']),
+      ],
+    }),
+  );
+  await mkdir(join(directory, 'data'));
+  const log = await open(join(directory, 'log'), 'w');
+  const [master, volume, filer, s3] = await freePorts(4);
+  const child = spawn(
+    'sh',
+    [
+      '-c',
+      KEEPER,
+      directory,
+      weed,
+      'server',
+      `-dir=${join(directory, 'data')}`,
+      '-ip=127.0.0.1',
+      '-ip.bind=127.0.0.1',
+      `-master.port=${master}`,
+      '-master.volumeSizeLimitMB=64',
+      `-volume.port=${volume}`,
+      // Each bucket takes volumes of its own.
+      '-volume.max=10000',
+      '-volume.minFreeSpace=1',
+      '-filer',
+      `-filer.port=${filer}`,
+      `-filer.localSocket=${join(directory, 'filer.sock')}`,
+      '-s3',
+      `-s3.port=${s3}`,
+      '-s3.port.iceberg=0',
+      `-s3.config=${config}`,
+      `-s3.localSocket=${join(directory, 's3.sock')}`,
+    ],
+    {
+      cwd: directory,
+      stdio: ['pipe', log.fd, log.fd],
+      // Its sockets go to TMPDIR, and stay there when it ends.
+      env: { ...process.env, HOME: directory, TMPDIR: directory, WEED_MASTER_VOLUME_GROWTH_COPY_1: '1' },
+    },
+  );
+  await log.close();
+  const pid = child.pid ?? 0;
+  const stop = once(() => end(child, directory));
+  const endpoint = `http://127.0.0.1:${s3}`;
+  try {
+    await answers(endpoint, child);
+  } catch (error) {
+    const text = await readFile(join(directory, 'log'), 'utf8').catch(() => '');
+    await stop();
+    throw new Error(`SeaweedFS did not start: ${String(error)}\n${text.slice(-4000)}`);
+  }
+  return { endpoint, admin, reader, pid, stop };
+}
+
+/**
+ * Runs the server until standard input closes, which it also does when whoever started it is killed: nothing is
+ * left behind then either. `$0` is the directory, `$@` the command.
+ */
+const KEEPER = `
+"$@" </dev/null & pid=$!
+read -r _
+kill "$pid" 2>/dev/null
+( sleep 5; kill -9 "$pid" 2>/dev/null ) & late=$!
+wait "$pid" 2>/dev/null
+kill "$late" 2>/dev/null
+rm -rf "$0"
+`;
+
+function identity(name: string, keys: AccessKeys, actions: readonly string[]) {
+  return { name, credentials: [keys], actions };
+}
+
+async function answers(endpoint: string, child: ChildProcess): Promise<void> {
+  const until = Date.now() + START_MS;
+  for (;;) {
+    if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
+    // Unsigned, so it is refused: but only once the gateway stands on a filer that answers.
+    const status = await fetch(`${endpoint}/`, { signal: AbortSignal.timeout(2_000) }).then(
+      (response) => response.status,
+      () => 0,
+    );
+    if (status === 403 || status === 200) return;
+    if (Date.now() > until) throw new Error(`no answer within ${START_MS / 1000} s`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+async function end(child: ChildProcess, directory: string): Promise<void> {
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  if (child.exitCode === null && child.signalCode === null) {
+    child.stdin?.end();
+    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, STOP_MS).unref())]);
+  }
+  await rm(directory, { recursive: true, force: true });
+}
+
+/** Ports that are free, and whose twins for gRPC, 10,000 higher, are too. */
+async function freePorts(count: number): Promise<number[]> {
+  const found: number[] = [];
+  while (found.length < count) {
+    const port = 20_000 + Math.floor(Math.random() * 20_000);
+    if (!found.includes(port) && (await isFree(port)) && (await isFree(port + 10_000))) found.push(port);
+  }
+  return found;
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function once<T>(run: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined;
+  return () => {
+    running ??= run();
+    return running;
+  };
+}

@@ -1,0 +1,140 @@
+import { randomBytes } from 'node:crypto';
+import { constants, type Stats } from 'node:fs';
+import { chmod, link, lstat, mkdir, open, rename, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+
+export interface AtomicWriteOptions {
+  /** Permission bits of the new file, whatever the umask. Default 0600: contents are secrets. */
+  readonly mode?: number;
+  /**
+   * Called when the new bytes are safe on disk under the temporary name, just before they take the name: the
+   * last moment to look at the target. If it throws, the target is untouched and the temporary file is gone.
+   */
+  readonly beforeRename?: () => Promise<void> | void;
+  /**
+   * Only create: if something has the name by then, EEXIST is thrown and it is untouched. Default false.
+   */
+  readonly createOnly?: boolean;
+  /**
+   * Whether the directory is made durable too before this returns. False for many files in one directory: then
+   * the caller MUST call `fsyncDirectory` once after the last one, before it relies on any.
+   */
+  readonly syncDirectory?: boolean;
+}
+
+/**
+ * Gives `path` these bytes in one step: a reader, and a machine that lost power, has the old file or the new
+ * one, whole. A symbolic link at `path` is replaced, never written through. The directory must exist.
+ *
+ * The temporary name never ends in `.json` and starts with a dot, so that no program that watches the directory
+ * for credentials loads it.
+ *
+ * @throws The system's error (EACCES, ENOSPC, EROFS, EISDIR ...) or what `beforeRename` threw.
+ */
+export async function writeFileAtomically(
+  path: string,
+  bytes: Uint8Array,
+  { mode = 0o600, beforeRename, createOnly = false, syncDirectory = true }: AtomicWriteOptions = {},
+): Promise<void> {
+  const directory = dirname(path);
+  const temporary = join(directory, temporaryName());
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  const file = await open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+  try {
+    try {
+      await file.writeFile(bytes);
+      // The umask took bits from the mode that `open` was given.
+      await file.chmod(mode);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await beforeRename?.();
+    await (createOnly ? createByLink(temporary, path) : rename(temporary, path));
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined);
+    throw error;
+  }
+  if (syncDirectory) await fsyncDirectory(directory);
+}
+
+/** `link` refuses to replace, which `rename` cannot be asked for; file systems without links get the next best. */
+async function createByLink(temporary: string, path: string): Promise<void> {
+  try {
+    await link(temporary, path);
+  } catch (error) {
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(errorCode(error) ?? '')) throw error;
+    if (await exists(path)) throw Object.assign(new Error(`EEXIST: file already exists, ${path}`), { code: 'EEXIST' });
+    return rename(temporary, path);
+  }
+  await unlink(temporary);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Makes the names in a directory durable: what was created, renamed or removed in it survives a power loss. */
+export async function fsyncDirectory(path: string): Promise<void> {
+  const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await directory.sync();
+  } catch (error) {
+    // Some network and FUSE file systems cannot; they make names durable in their own way, or not at all.
+    if (!['EINVAL', 'ENOTSUP', 'EBADF', 'EISDIR'].includes(errorCode(error) ?? '')) throw error;
+  } finally {
+    await directory.close();
+  }
+}
+
+/**
+ * Makes a directory and the missing ones above it, durably, each with `mode` (default 0700) whatever the umask.
+ * One that is there already keeps its mode. A symbolic link to a directory counts as one: what must not be
+ * reached through a link is for the caller to check.
+ *
+ * @throws The system's error; ENOTDIR or EEXIST if something else has the name.
+ */
+export async function ensureDirectory(path: string, mode = 0o700): Promise<void> {
+  try {
+    await mkdir(path, { mode });
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === 'EEXIST') {
+      if (await isDirectory(path)) return;
+      throw error;
+    }
+    if (code !== 'ENOENT' || dirname(path) === path) throw error;
+    await ensureDirectory(dirname(path), mode);
+    return ensureDirectory(path, mode);
+  }
+  await chmod(path, mode);
+  await fsyncDirectory(dirname(path));
+}
+
+/** Whether this is the name of a temporary file of `writeFileAtomically`: left by a crash if it is old. */
+export function isTemporaryName(name: string): boolean {
+  return TEMPORARY.test(basename(name));
+}
+
+function temporaryName(): string {
+  return `.cliproxyapi-sync-${randomBytes(8).toString('hex')}.tmp`;
+}
+
+const TEMPORARY = /^\.cliproxyapi-sync-[0-9a-f]{16}\.tmp$/;
+
+async function isDirectory(path: string): Promise<boolean> {
+  const found: Stats = await lstat(path);
+  if (!found.isSymbolicLink()) return found.isDirectory();
+  // Throws ENOTDIR for a link to a file, ENOENT for one to nothing.
+  await (await open(path, constants.O_RDONLY | constants.O_DIRECTORY)).close();
+  return true;
+}
+
+/** The code of a system error, such as ENOENT; undefined for any other error. */
+export function errorCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}

@@ -1,0 +1,158 @@
+import { join } from 'node:path';
+import { checkBucket, checkEndpoint, checkRegion, regionOf } from './object-store.ts';
+import type { Paths } from './paths.ts';
+import { SettingsError } from './settings-error.ts';
+import { type Environment, lookup } from './variables.ts';
+
+/** Which store, and everything needed to open it. Holds secrets: never printed. */
+export type StoreSettings = PostgresSettings | S3Settings | GitSettings | DirectorySettings;
+
+export interface PostgresSettings {
+  readonly kind: 'postgres';
+  /** `PGSTORE_DSN`, in any form that libpq reads. */
+  readonly dsn: string;
+  /** `PGSTORE_SCHEMA`, default `public`. */
+  readonly schema: string;
+}
+
+export interface S3Settings {
+  readonly kind: 's3';
+  /** `OBJECTSTORE_ENDPOINT` as a URL with http or https, without a slash at its end. */
+  readonly endpoint: string;
+  readonly bucket: string;
+  /** `OBJECTSTORE_REGION`; else the one in an AWS endpoint; else `auto`. */
+  readonly region: string;
+  readonly accessKey: string;
+  readonly secretKey: string;
+}
+
+export interface GitSettings {
+  readonly kind: 'git';
+  /** `GITSTORE_GIT_URL`; may hold a password. */
+  readonly url: string;
+  /** `GITSTORE_GIT_USERNAME`, default `git`. */
+  readonly username: string;
+  readonly token?: string;
+  /** Absent: the remote's default branch. */
+  readonly branch?: string;
+}
+
+export interface DirectorySettings {
+  readonly kind: 'directory';
+  /** `LOCALSTORE_PATH`, default `store` in the state directory. Absolute. */
+  readonly path: string;
+}
+
+export interface StoreChoice {
+  readonly store: StoreSettings;
+  /** The variable that chose it; undefined if nothing was set and the default directory was taken. */
+  readonly chosenBy: string | undefined;
+  /** Further stores that variables name and that have no effect, in the order of priority. */
+  readonly ignored: readonly { readonly kind: StoreSettings['kind']; readonly variable: string }[];
+}
+
+/** The variables of each store, in the order in which a store is chosen; the first of each says which one. */
+export const STORE_VARIABLES = {
+  postgres: ['PGSTORE_DSN', 'PGSTORE_SCHEMA', 'PGSTORE_LOCAL_PATH'],
+  s3: [
+    'OBJECTSTORE_ENDPOINT',
+    'OBJECTSTORE_BUCKET',
+    'OBJECTSTORE_ACCESS_KEY',
+    'OBJECTSTORE_SECRET_KEY',
+    'OBJECTSTORE_REGION',
+    'OBJECTSTORE_LOCAL_PATH',
+  ],
+  git: [
+    'GITSTORE_GIT_URL',
+    'GITSTORE_GIT_USERNAME',
+    'GITSTORE_GIT_TOKEN',
+    'GITSTORE_GIT_BRANCH',
+    'GITSTORE_LOCAL_PATH',
+  ],
+  directory: ['LOCALSTORE_PATH'],
+} as const satisfies Record<StoreSettings['kind'], readonly [string, ...string[]]>;
+
+/**
+ * The store to use: PostgreSQL before S3 before Git before a directory, as CLIProxyAPI chooses (cmd/server/main.go).
+ *
+ * @throws SettingsError if the one to use is half-configured or cannot be right. One that would be ignored
+ *   anyway is not looked at further.
+ */
+export function chooseStore(environment: Environment, paths: Paths, stateDir: string): StoreChoice {
+  const named = KINDS.flatMap((kind) => {
+    const variable = STORE_VARIABLES[kind].find(
+      (name) => isSign(name) && lookup(environment, name) !== undefined,
+    );
+    return variable === undefined ? [] : [{ kind, variable }];
+  });
+  const [first, ...ignored] = named;
+  if (first === undefined) {
+    return { store: { kind: 'directory', path: join(stateDir, 'store') }, chosenBy: undefined, ignored };
+  }
+  return { store: READERS[first.kind](environment, paths), chosenBy: first.variable, ignored };
+}
+
+const KINDS = ['postgres', 's3', 'git', 'directory'] as const;
+
+/** A local path or region alone says nothing about which store is meant. */
+function isSign(name: string): boolean {
+  return name === 'LOCALSTORE_PATH' || !/_(LOCAL_PATH|REGION)$/.test(name);
+}
+
+const READERS: Record<StoreSettings['kind'], (environment: Environment, paths: Paths) => StoreSettings> = {
+  postgres(environment) {
+    const { PGSTORE_DSN } = required(environment, 'PostgreSQL', ['PGSTORE_DSN']);
+    return { kind: 'postgres', dsn: PGSTORE_DSN, schema: lookup(environment, 'PGSTORE_SCHEMA') ?? 'public' };
+  },
+  s3(environment) {
+    const values = required(environment, 'S3', [
+      'OBJECTSTORE_ENDPOINT',
+      'OBJECTSTORE_BUCKET',
+      'OBJECTSTORE_ACCESS_KEY',
+      'OBJECTSTORE_SECRET_KEY',
+    ]);
+    const bucket = checkBucket(values.OBJECTSTORE_BUCKET);
+    const endpoint = checkEndpoint(values.OBJECTSTORE_ENDPOINT, bucket);
+    const region = lookup(environment, 'OBJECTSTORE_REGION');
+    return {
+      kind: 's3',
+      endpoint,
+      bucket,
+      region: region === undefined ? (regionOf(endpoint) ?? 'auto') : checkRegion(region),
+      accessKey: values.OBJECTSTORE_ACCESS_KEY,
+      secretKey: values.OBJECTSTORE_SECRET_KEY,
+    };
+  },
+  git(environment) {
+    const { GITSTORE_GIT_URL } = required(environment, 'Git', ['GITSTORE_GIT_URL']);
+    const token = lookup(environment, 'GITSTORE_GIT_TOKEN');
+    const branch = lookup(environment, 'GITSTORE_GIT_BRANCH');
+    return {
+      kind: 'git',
+      url: GITSTORE_GIT_URL,
+      username: lookup(environment, 'GITSTORE_GIT_USERNAME') ?? 'git',
+      ...(token !== undefined && { token }),
+      ...(branch !== undefined && { branch }),
+    };
+  },
+  directory(environment, paths) {
+    const { LOCALSTORE_PATH } = required(environment, 'directory', ['LOCALSTORE_PATH']);
+    return { kind: 'directory', path: paths.absolute(LOCALSTORE_PATH, 'LOCALSTORE_PATH') };
+  },
+};
+
+function required<Name extends string>(
+  environment: Environment,
+  store: string,
+  names: readonly Name[],
+): Record<Name, string> {
+  const found = names.map((name) => [name, lookup(environment, name)] as const);
+  const missing = found.filter(([, value]) => value === undefined).map(([name]) => name);
+  if (missing.length > 0) {
+    throw new SettingsError(
+      `the ${store} store is half-configured: ${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} not set`,
+      `Set ${missing.join(', ')} in the env file, or remove the other variables of this store (${names[0]?.split('_')[0]}_...).`,
+    );
+  }
+  return Object.fromEntries(found) as Record<Name, string>;
+}

@@ -1,0 +1,167 @@
+import { stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { printable } from '../credential/name.ts';
+import { errorCode } from '../files/atomic-write.ts';
+import { commitAll } from './commit-all.ts';
+import { commitInDirectory, recordedVersion } from './directory/commit.ts';
+import { fileError } from './directory/errors.ts';
+import { type FileAnswer, filesBelow } from './directory/files.ts';
+import { readHistoryFiles } from './directory/history.ts';
+import { type HeldLock, withLock } from './directory/lock.ts';
+import { AREA_PREFIX, CONFIG_KEY, historyKey, MARKER_KEY, objectKey, SYNC_PREFIX } from './layout.ts';
+import { markerBytes, parseMarker, recallMarker, rememberMarker } from './marker.ts';
+import { forEachParallel } from './parallel.ts';
+import {
+  type ListedObject,
+  type ReadAnswer,
+  type Reference,
+  type Store,
+  StoreError,
+  type StoreMarker,
+  type StoreMemory,
+} from './store.ts';
+
+export interface DirectoryOptions {
+  /**
+   * Absolute path; made when first written to. May be on a network file system if that has atomic `mkdir` and
+   * `rename` (NFS, SMB have).
+   */
+  readonly path: string;
+}
+
+/** Files open at once. */
+const MAX_PARALLEL = 16;
+
+/** A directory laid out as the S3 store's bucket is. A tag is the SHA-256 of the bytes. */
+export function directoryStore(options: DirectoryOptions, memory: StoreMemory): Store {
+  const root = resolve(options.path);
+  const files = filesBelow(root);
+  const where = `${MARKER_KEY} in ${root}`;
+
+  /** Every failure as a StoreError. */
+  async function guarded<T>(doing: string, run: () => Promise<T>): Promise<T> {
+    try {
+      return await run();
+    } catch (error) {
+      throw fileError(error, doing, root);
+    }
+  }
+
+  async function locked<T>(run: (held: HeldLock) => Promise<T>): Promise<T> {
+    await files.ensureParent(MARKER_KEY);
+    return withLock(join(root, SYNC_PREFIX), run);
+  }
+
+  async function readMarker(): Promise<StoreMarker | undefined> {
+    const answer = await files.read(MARKER_KEY);
+    if (answer.kind === 'absent') return undefined;
+    const marker = parseMarker(answer.kind === 'file' ? answer.bytes : new Uint8Array(), where);
+    const remembered = recallMarker(memory.read().marker);
+    if (remembered?.tag !== answer.tag) await memory.write({ marker: rememberMarker({ marker, tag: answer.tag }) });
+    return marker;
+  }
+
+  async function listArea(prefix: string): Promise<ReadonlyMap<string, ListedObject>> {
+    const listed = new Map<string, ListedObject>();
+    await forEachParallel(await files.list(prefix), MAX_PARALLEL, async (key) => {
+      const found = await files.read(key);
+      if (found.kind !== 'absent') listed.set(key.slice(prefix.length), { tag: found.tag, size: sizeOf(found) });
+    });
+    return listed;
+  }
+
+  async function readOne(reference: Reference): Promise<ReadAnswer> {
+    const { area, name } = reference;
+    const key = area === 'history' ? historyKey(name, reference.id) : objectKey(area, name);
+    const found = await files.read(key);
+    switch (found.kind) {
+      case 'file': {
+        const recorded =
+          area === 'current' || area === 'backup' ? await recordedVersion(files, name, found.bytes) : undefined;
+        return { kind: 'object', bytes: found.bytes, tag: found.tag, ...recorded };
+      }
+      case 'absent':
+        return found;
+      case 'too-large':
+        return { kind: 'too-large', size: found.size };
+      case 'unreadable':
+        return { kind: 'failed', reason: `${printable(key)} in ${root} ${found.reason}` };
+    }
+  }
+
+  return {
+    kind: 'directory',
+    location: root,
+
+    remembered: () => recallMarker(memory.read().marker)?.marker,
+
+    list: () =>
+      guarded('list what is', async () => {
+        const present = await exists(root);
+        return {
+          present,
+          marker: present ? await readMarker() : undefined,
+          current: await listArea(AREA_PREFIX.current),
+          backup: await listArea(AREA_PREFIX.backup),
+          tombstones: await listArea(AREA_PREFIX.tombstone),
+        };
+      }),
+
+    read: (references, receive) =>
+      guarded('read', () =>
+        forEachParallel(references, MAX_PARALLEL, async (reference) => receive(reference, await readOne(reference))),
+      ),
+
+    prepare: (proposal) =>
+      guarded('make the store', async () => {
+        const there = await readMarker();
+        if (there) return there;
+        return locked(async ({ assertHeld }) => {
+          const found = await readMarker();
+          if (found) return found;
+          await files.write(MARKER_KEY, markerBytes(proposal, new Date()), assertHeld);
+          return (await readMarker()) ?? proposal;
+        });
+      }),
+
+    commit: async (changes) => {
+      if (changes.length === 0) return [];
+      return guarded('write', () =>
+        locked((held) => commitAll(changes, MAX_PARALLEL, (change) => commitInDirectory(files, held, change))),
+      );
+    },
+
+    history: (names) => guarded('list the history', () => readHistoryFiles(files, names)),
+
+    readConfig: () =>
+      guarded('read the config', async () => {
+        const found = await files.read(CONFIG_KEY);
+        if (found.kind === 'absent') return undefined;
+        if (found.kind === 'file') return { bytes: found.bytes, tag: found.tag };
+        throw new StoreError(
+          'refused',
+          `${CONFIG_KEY} in ${root} ${found.kind === 'unreadable' ? found.reason : `has ${found.size} bytes, which is no config`}.`,
+          'Remove it, or put the right one there.',
+        );
+      }),
+
+    // The lock is held within `commit` alone.
+    close: async () => {},
+  };
+}
+
+function sizeOf(found: Exclude<FileAnswer, { kind: 'absent' }>): number {
+  if (found.kind === 'file') return found.bytes.length;
+  return found.kind === 'too-large' ? found.size : 0;
+}
+
+/** Throws ENOTDIR if something else has the name: that is no store that is missing. */
+async function exists(path: string): Promise<boolean> {
+  try {
+    if ((await stat(path)).isDirectory()) return true;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+  throw Object.assign(new Error(`${path} is no directory`), { code: 'ENOTDIR' });
+}

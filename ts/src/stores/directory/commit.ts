@@ -1,0 +1,70 @@
+import { parseCredential, sha256 } from '../../credential/version.ts';
+import { asideKey, historyKey, objectKey } from '../layout.ts';
+import type { CommitOutcome, CommitStep, ObjectChange, StoreChange, Tag } from '../store.ts';
+import { fileError } from './errors.ts';
+import { type Files, tagOfBytes } from './files.ts';
+import { historyMetadataBytes, historyMetadataKey } from './history.ts';
+import type { HeldLock } from './lock.ts';
+
+/** Carries out one change in the contract's order, the store's lock held. */
+export async function commitInDirectory(files: Files, held: HeldLock, change: StoreChange): Promise<CommitOutcome> {
+  const tags: { current?: Tag; backup?: Tag; tombstone?: Tag } = {};
+  let step: CommitStep = 'keep';
+  try {
+    await keep(files, held, change);
+    for (step of STEPS) {
+      const object = change[step];
+      if (!object) continue;
+      const answer = await apply(files, held, objectKey(step, change.name), object);
+      if (answer.kind === 'lost') return { kind: 'lost', step };
+      if (answer.tag !== undefined) tags[step] = answer.tag;
+    }
+    return { kind: 'done', ...tags };
+  } catch (error) {
+    return { kind: 'failed', step, error: fileError(error, `write the ${step} step of ${change.name}`, files.root) };
+  }
+}
+
+const STEPS = ['tombstone', 'current', 'backup'] as const;
+
+async function keep(files: Files, held: HeldLock, { name, keep: entries, keepAside = [] }: StoreChange): Promise<void> {
+  const create = async (key: string, bytes: Uint8Array) => {
+    if (!(await files.has(key))) await files.write(key, bytes, held.assertHeld);
+  };
+  for (const entry of entries) {
+    // The record first: an entry that is there always has its record.
+    await create(historyMetadataKey(name, entry.id), historyMetadataBytes(entry));
+    await create(historyKey(name, entry.id), entry.bytes);
+  }
+  for (const bytes of keepAside) await create(asideKey(name, sha256(bytes)), bytes);
+}
+
+async function apply(
+  files: Files,
+  held: HeldLock,
+  key: string,
+  change: ObjectChange,
+): Promise<{ readonly kind: 'done'; readonly tag?: Tag } | { readonly kind: 'lost' }> {
+  const found = await files.read(key);
+  const tag = found.kind === 'absent' ? undefined : found.tag;
+  if (change.kind === 'remove') {
+    if (tag === undefined) return { kind: 'done' };
+    if (tag !== change.seen) return { kind: 'lost' };
+    await held.assertHeld();
+    await files.remove(key);
+    return { kind: 'done' };
+  }
+  const written = tagOfBytes(change.bytes);
+  // Already so: what was to be written had been.
+  if (tag === written) return { kind: 'done', tag: written };
+  if (tag !== change.seen) return { kind: 'lost' };
+  await files.write(key, change.bytes, held.assertHeld);
+  return { kind: 'done', tag: written };
+}
+
+/** Whether a version is in history, and thus was written by one of our programs. */
+export async function recordedVersion(files: Files, name: string, bytes: Uint8Array) {
+  const parsed = parseCredential(bytes);
+  if (!parsed.ok || !(await files.has(historyKey(name, parsed.version.id)))) return undefined;
+  return { recorded: parsed.version.id };
+}

@@ -1,0 +1,52 @@
+/**
+ * Where things are in a store that is made of named objects (S3, a directory): CLIProxyAPI's own layout, and
+ * our records beside it below `sync/`, which it ignores.
+ */
+import type { VersionId } from '../credential/version.ts';
+
+export const AREA_PREFIX = {
+  current: 'auths/',
+  backup: 'backup/auths/',
+  tombstone: 'sync/tombstones/',
+} as const;
+
+export type Area = keyof typeof AREA_PREFIX;
+
+export const MARKER_KEY = 'sync/store.json';
+export const CONFIG_KEY = 'config/config.yaml';
+/** The parent of the marker and of all our records. */
+export const SYNC_PREFIX = 'sync/';
+export const HISTORY_PREFIX = 'sync/history/';
+export const PROBE_PREFIX = 'sync/probe/';
+
+/** The key of a credential's object in one area. */
+export function objectKey(area: Area, name: string): string {
+  return AREA_PREFIX[area] + name;
+}
+
+/** Below this are the versions of one credential, and those of any whose name starts with this one and a slash. */
+export function historyPrefix(name: string): string {
+  return `${HISTORY_PREFIX}${name}/`;
+}
+
+export function historyKey(name: string, id: VersionId): string {
+  return `${historyPrefix(name)}${id}.json`;
+}
+
+/**
+ * The name and version of a history key; undefined for any other key. The last part alone is the version, since
+ * a name may itself have parts: `a.json/b.json` has its history below that of `a.json`.
+ */
+export function parseHistoryKey(key: string): { readonly name: string; readonly id: VersionId } | undefined {
+  const match = HISTORY_KEY.exec(key);
+  if (!match?.groups) return undefined;
+  const { name, id } = match.groups;
+  return name === undefined || id === undefined ? undefined : { name, id: id as VersionId };
+}
+
+const HISTORY_KEY = /^sync\/history\/(?<name>[^]+)\/(?<id>[0-9a-f]{64})\.json$/;
+
+/** Where bytes that are no credential are kept before they are replaced: below the SHA-256 of the bytes. */
+export function asideKey(name: string, digest: string): string {
+  return `sync/rejected/${name}/${digest}`;
+}

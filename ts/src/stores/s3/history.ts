@@ -1,0 +1,76 @@
+import type { CredentialName } from '../../credential/name.ts';
+import type { VersionId } from '../../credential/version.ts';
+import { HISTORY_PREFIX, historyKey, historyPrefix, parseHistoryKey } from '../layout.ts';
+import { type HistoryEntry, type HistoryRecord, StoreError } from '../store.ts';
+import type { Bucket } from './bucket.ts';
+
+/** S3 allows 2 KB of metadata in all: so many versions, and what is left for words. */
+const MAX_REPLACES = 16;
+const MAX_HOST_BYTES = 200;
+const MAX_REASON_BYTES = 500;
+
+/** What is known of a history entry beyond its bytes, as metadata, which is ASCII. */
+export function historyMetadata(entry: HistoryEntry): Readonly<Record<string, string>> {
+  if (entry.replaces.length > MAX_REPLACES) {
+    throw new StoreError(
+      'refused',
+      `A version is to replace ${entry.replaces.length} others at once, which history cannot record.`,
+      'This is a mistake in the program: please report it.',
+    );
+  }
+  return {
+    'sync-host': encodeWords(entry.host, MAX_HOST_BYTES),
+    'sync-reason': encodeWords(entry.reason, MAX_REASON_BYTES),
+    ...(entry.replaces.length > 0 && { 'sync-replaces': entry.replaces.join(',') }),
+  };
+}
+
+/** The history of these credentials, or of all. One HEAD for each entry: no listing tells metadata. */
+export async function readHistory(bucket: Bucket, names?: readonly CredentialName[]): Promise<HistoryRecord[]> {
+  const prefixes = names ? names.map(historyPrefix) : [HISTORY_PREFIX];
+  const listed = (await Promise.all(prefixes.map((prefix) => bucket.list(prefix)))).flatMap((keys) => keys ?? []);
+  const wanted = names && new Set<string>(names);
+  const records = await Promise.all(
+    listed.map(async ({ key, modified }): Promise<HistoryRecord | undefined> => {
+      const parsed = parseHistoryKey(key);
+      if (!parsed || (wanted && !wanted.has(parsed.name))) return undefined;
+      const found = await bucket.head(historyKey(parsed.name, parsed.id));
+      if (!found) return undefined;
+      return { name: parsed.name as CredentialName, id: parsed.id, arrived: modified, ...readMetadata(found.metadata) };
+    }),
+  );
+  return records.filter((record) => record !== undefined);
+}
+
+function readMetadata(metadata: Readonly<Record<string, string>>) {
+  return {
+    host: decodeWords(metadata['sync-host']),
+    reason: decodeWords(metadata['sync-reason']),
+    replaces: (metadata['sync-replaces'] ?? '').split(',').filter(isVersionId),
+  };
+}
+
+/** Whether text from a store is a version's id. */
+export function isVersionId(text: string | undefined): text is VersionId {
+  return text !== undefined && /^[0-9a-f]{64}$/.test(text);
+}
+
+/** Percent-encoded, spaces kept, cut at a whole character. */
+function encodeWords(text: string, maxBytes: number): string {
+  let encoded = '';
+  for (const character of Buffer.from(text).toString()) {
+    const next = character === ' ' ? ' ' : encodeURIComponent(character);
+    if (encoded.length + next.length > maxBytes) break;
+    encoded += next;
+  }
+  return encoded.trim();
+}
+
+function decodeWords(text: string | undefined): string {
+  try {
+    return decodeURIComponent(text ?? '');
+  } catch {
+    // Not written by us.
+    return text ?? '';
+  }
+}

@@ -1,0 +1,165 @@
+import { commitAll } from '../commit-all.ts';
+import { AREA_PREFIX, CONFIG_KEY, historyKey, MARKER_KEY, objectKey, SYNC_PREFIX } from '../layout.ts';
+import { recallMarker } from '../marker.ts';
+import { forEachParallel } from '../parallel.ts';
+import {
+  type ListedObject,
+  MAX_OBJECT_BYTES,
+  type ReadAnswer,
+  type Reference,
+  type Store,
+  StoreError,
+  type StoreMemory,
+  type StoredObject,
+} from '../store.ts';
+import { type GetAnswer, openBucket } from './bucket.ts';
+import { DEFAULT_TIMEOUTS, MAX_PARALLEL, s3Client } from './client.ts';
+import { commitChange, RECORDED } from './commit.ts';
+import { weaknessesOf } from './dialect.ts';
+import { resolveEndpoint } from './endpoint.ts';
+import { isVersionId, readHistory } from './history.ts';
+import type { ListedKey } from './listing.ts';
+import type { S3Options } from './options.ts';
+import { s3Preparation } from './prepare.ts';
+import { md5Of } from './tag.ts';
+
+/**
+ * A bucket of any provider that speaks S3, in CLIProxyAPI's own layout. Loads the SDK, which takes a while: to
+ * be imported only when it is used.
+ *
+ * @throws StoreError `configuration` if the settings cannot be right.
+ */
+export function s3Store(options: S3Options, memory: StoreMemory): Store {
+  const endpoint = resolveEndpoint(options);
+  const timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
+  const bucket = openBucket({
+    client: s3Client(options, endpoint, timeouts),
+    options,
+    endpoint,
+    timeouts,
+    habits: {
+      plusSign() {
+        const { plusSign } = memory.read();
+        return plusSign === 'space' || plusSign === 'plus' ? plusSign : undefined;
+      },
+      learnPlusSign: (plusSign) => memory.write({ plusSign }),
+    },
+  });
+  const preparation = s3Preparation(bucket, memory);
+  /** Sizes of what the last listing showed to be too large to read. */
+  let tooLarge: ReadonlyMap<string, number> = new Map();
+
+  async function readOne(reference: Reference): Promise<ReadAnswer> {
+    const key =
+      reference.area === 'history' ? historyKey(reference.name, reference.id) : objectKey(reference.area, reference.name);
+    const size = tooLarge.get(key);
+    return size === undefined ? answerOf(await bucket.get(key)) : { kind: 'too-large', size };
+  }
+
+  return {
+    kind: 's3',
+    location: bucket.location,
+
+    remembered: () => recallMarker(memory.read().marker)?.marker,
+
+    async list() {
+      const listings = await Promise.all([
+        bucket.list(AREA_PREFIX.current),
+        bucket.list(AREA_PREFIX.backup),
+        bucket.list(AREA_PREFIX.tombstone),
+        bucket.list(SYNC_PREFIX, '/'),
+      ]);
+      const [current, backup, tombstones, records] = listings;
+      if (!current || !backup || !tombstones || !records) {
+        if (listings.some((listing) => listing)) throw inBetween(bucket.location);
+        preparation.found({ present: false });
+        return { present: false, marker: undefined, current: new Map(), backup: new Map(), tombstones: new Map() };
+      }
+      const listed = records.find(({ key }) => key === MARKER_KEY);
+      const marker = listed && (await preparation.marker(listed.tag));
+      preparation.found({ present: true, marker });
+      tooLarge = new Map(
+        [...current, ...backup, ...tombstones]
+          .filter(({ size }) => size > MAX_OBJECT_BYTES)
+          .map(({ key, size }) => [key, size]),
+      );
+      return {
+        present: true,
+        marker,
+        current: byName(current, AREA_PREFIX.current),
+        backup: byName(backup, AREA_PREFIX.backup),
+        tombstones: byName(tombstones, AREA_PREFIX.tombstone),
+      };
+    },
+
+    read: (references, receive) =>
+      forEachParallel(references, MAX_PARALLEL, async (reference) => receive(reference, await readOne(reference))),
+
+    prepare: (proposal) => preparation.prepare(proposal),
+
+    async commit(changes) {
+      if (changes.length === 0) return [];
+      const writer = await preparation.writer();
+      return commitAll(changes, MAX_PARALLEL, (change) => commitChange(writer, change));
+    },
+
+    history: (names) => readHistory(bucket, names),
+
+    async readConfig() {
+      const answer = answerOf(await bucket.get(CONFIG_KEY));
+      switch (answer.kind) {
+        case 'object':
+          return { bytes: answer.bytes, tag: answer.tag };
+        case 'absent':
+          return undefined;
+        case 'too-large':
+          throw new StoreError(
+            'refused',
+            `${CONFIG_KEY} in ${bucket.location} has ${answer.size} bytes, which is no config.`,
+            'Remove it, or put the right one there.',
+          );
+        case 'failed':
+          throw new StoreError('refused', answer.reason, 'Give the access key the right to read it.');
+      }
+    },
+
+    weaknesses() {
+      const dialect = preparation.dialect();
+      return dialect ? weaknessesOf(dialect) : [];
+    },
+
+    async close() {
+      bucket.close();
+    },
+  };
+}
+
+function answerOf(answer: GetAnswer): ReadAnswer {
+  switch (answer.kind) {
+    case 'object': {
+      const recorded = answer.metadata[RECORDED];
+      const object: StoredObject = { bytes: answer.bytes, tag: answer.tag };
+      return { kind: 'object', ...object, ...(isVersionId(recorded) && { recorded }) };
+    }
+    case 'absent':
+    case 'no-bucket':
+      return { kind: 'absent' };
+    case 'too-large':
+      return answer;
+    case 'denied':
+      return { kind: 'failed', reason: answer.error.message };
+  }
+}
+
+function byName(keys: readonly ListedKey[], prefix: string): ReadonlyMap<string, ListedObject> {
+  return new Map(
+    keys
+      // The "folder" itself, which some consoles make as an empty object.
+      .filter(({ key }) => key !== prefix)
+      .map(({ key, tag, size }) => [key.slice(prefix.length), { tag, size, ...md5Of(tag) }]),
+  );
+}
+
+function inBetween(location: string): StoreError {
+  return new StoreError('unreachable', `${location} was made or removed while it was listed.`, 'Try again.');
+}

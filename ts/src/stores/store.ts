@@ -1,0 +1,212 @@
+/**
+ * The contract of a store, and nothing else. `tests/contract/` runs one suite of tests over every store.
+ *
+ * A store holds, for each credential name, a current object and a redundant **backup copy** of it in
+ * CLIProxyAPI's own layout, and beside them our records: the marker, tombstones and history. A store knows
+ * nothing about credentials beyond their names and bytes: who wins is decided in `sync/plan.ts`.
+ */
+import type { CredentialName } from '../credential/name.ts';
+import type { VersionId } from '../credential/version.ts';
+
+/** One store; made by a factory that does no I/O. */
+export interface Store {
+  readonly kind: StoreKind;
+  /** Where it is, for people, without any secret: `s3://bucket at host`. */
+  readonly location: string;
+
+  /** The marker as this host last saw it here, from `StoreMemory`: what the base belongs to while out of reach. */
+  remembered(): StoreMarker | undefined;
+
+  /**
+   * Everything that is in the store now, without contents.
+   *
+   * - MUST be complete (all pages) or throw: a listing that was cut short is never returned.
+   * - MUST NOT write. A store that is not there yet (no bucket, no directory) gives `present: false` and nothing.
+   * - Names are as the store has them; they are not checked here.
+   */
+  list(): Promise<StoreListing>;
+
+  /**
+   * Reads objects, in any order, with bounded parallelism, and hands each answer over as it comes.
+   *
+   * - MUST call `receive` exactly once for each reference, or throw.
+   * - An object that is gone is `absent`; one over `MAX_OBJECT_BYTES` is `too-large` and is not read whole.
+   * - A failure of one object that is not a failure of the store (access denied to this key) is `failed`.
+   */
+  read(references: readonly Reference[], receive: (reference: Reference, answer: ReadAnswer) => void): Promise<void>;
+
+  /**
+   * Makes sure that the store can be written to: makes the bucket, schema or directory if missing, finds out
+   * how far its conditions can be trusted, and writes the marker if there is none.
+   *
+   * - MUST be safe to call by several hosts at once: all get the same marker.
+   * - Returns the marker that holds afterwards.
+   */
+  prepare(proposal: StoreMarker): Promise<StoreMarker>;
+
+  /**
+   * Carries out changes, each on its own, with bounded parallelism; the answers are in the order of the changes.
+   *
+   * For one change, MUST keep this order, each step only after the one before is durable, and stop at the first
+   * that fails: `keep` → `tombstone` → `current` → `backup`. A store with transactions may do all at once.
+   *
+   * - Every condition MUST be checked by the store in the same step as the write where the provider can. Where
+   *   it cannot, the store looks again just before and reads back just after.
+   * - A refusal that may be this program's own write that had arrived before (a retried request) MUST be read
+   *   back before it is believed: if the store already holds what was to be written, that step is done.
+   * - A history entry that is there already is left as it is, and that is no error.
+   * - MUST NOT throw for one change's failure; throws only when the store is out of reach as a whole.
+   */
+  commit(changes: readonly StoreChange[]): Promise<CommitOutcome[]>;
+
+  /** The history of these credentials, or of all if none are named; without contents, in no particular order. */
+  history(names?: readonly CredentialName[]): Promise<HistoryRecord[]>;
+
+  /** The config in the store, byte for byte. */
+  readConfig(): Promise<StoredObject | undefined>;
+
+  /**
+   * What this store's provider cannot do, in sentences for people: said once, and by `doctor`. Empty if nothing
+   * is weaker, or it is not known yet (before the first `prepare`). Does no I/O. Absent where nothing ever is.
+   */
+  weaknesses?(): readonly string[];
+
+  /** Gives back connections and locks. MUST be safe to call twice. */
+  close(): Promise<void>;
+}
+
+/**
+ * What a store wants to remember on this host from run to run (the marker with its tag, how far conditions can
+ * be trusted), kept per location in the state. May be lost at any time; in a dry run `write` does nothing.
+ */
+export interface StoreMemory {
+  read(): Readonly<Record<string, unknown>>;
+  /** Merges these entries into what is remembered. */
+  write(entries: Readonly<Record<string, unknown>>): Promise<void>;
+}
+
+export type StoreKind = 's3' | 'postgres' | 'git' | 'directory';
+
+/** Larger objects are never read: no credential comes near, and memory is bounded by it. Bytes. */
+export const MAX_OBJECT_BYTES = 1024 * 1024;
+
+/** Opaque, changes with every content of an object: an S3 ETag, a hash. Used in conditions and to see changes. */
+export type Tag = string;
+
+/** The record that tells this store from any other and an older layout from a newer one. */
+export interface StoreMarker {
+  /** Random; the base belongs to it. */
+  readonly id: string;
+  /** Layout of our records. A program leaves a store with a higher number alone. */
+  readonly format: number;
+}
+
+export interface StoreListing {
+  /** Whether the bucket, schema, branch or directory is there at all. */
+  readonly present: boolean;
+  /** Absent where none of our programs has written yet. */
+  readonly marker: StoreMarker | undefined;
+  readonly current: ReadonlyMap<string, ListedObject>;
+  readonly backup: ReadonlyMap<string, ListedObject>;
+  readonly tombstones: ReadonlyMap<string, ListedObject>;
+}
+
+export interface ListedObject {
+  readonly tag: Tag;
+  /** Bytes. */
+  readonly size: number;
+  /**
+   * Lower-case hex MD5 of the content, if the store says what looks like one. Believed for another object only
+   * after it held for the bytes of one that was read (some providers' ETags are no digests).
+   */
+  readonly md5?: string;
+}
+
+/** Names one object to read. */
+export type Reference =
+  | { readonly area: 'current' | 'backup' | 'tombstone'; readonly name: string }
+  | { readonly area: 'history'; readonly name: CredentialName; readonly id: VersionId };
+
+export type ReadAnswer =
+  | ({ readonly kind: 'object' } & StoredObject)
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'too-large'; readonly size: number }
+  | { readonly kind: 'failed'; readonly reason: string };
+
+export interface StoredObject {
+  readonly bytes: Uint8Array;
+  readonly tag: Tag;
+  /**
+   * The version that one of our programs wrote here, after it had put it into history. Absent if someone else
+   * (a proxy with its native store on) wrote the object. The reader checks it against the bytes.
+   */
+  readonly recorded?: VersionId;
+}
+
+/** One credential's writes, carried out in the order of the fields. */
+export interface StoreChange {
+  readonly name: CredentialName;
+  /** Versions to have in history before anything is replaced. Create-only. */
+  readonly keep: readonly HistoryEntry[];
+  /** Bytes of current or backup objects that are no credential, kept aside before they are replaced. */
+  readonly keepAside?: readonly Uint8Array[];
+  readonly tombstone?: ObjectChange;
+  readonly current?: ObjectChange;
+  readonly backup?: ObjectChange;
+}
+
+/**
+ * A write or removal on the condition that the object is still as the plan saw it: with the tag `seen`, or
+ * absent if `seen` is undefined. `version` is set on `put` of a credential: what the bytes are, for `recorded`.
+ */
+export type ObjectChange =
+  | { readonly kind: 'put'; readonly bytes: Uint8Array; readonly seen: Tag | undefined; readonly version?: VersionId }
+  | { readonly kind: 'remove'; readonly seen: Tag };
+
+export interface HistoryEntry {
+  readonly id: VersionId;
+  readonly bytes: Uint8Array;
+  /** Host that wrote it: its name for people. */
+  readonly host: string;
+  /** Why it was written, in the plan's words, one line. */
+  readonly reason: string;
+  /** The versions that it was to replace as the current one: they are superseded once it is current. */
+  readonly replaces: readonly VersionId[];
+}
+
+/** A history entry as the store has it, without its bytes. */
+export interface HistoryRecord extends Omit<HistoryEntry, 'bytes'> {
+  readonly name: CredentialName;
+  /** When it arrived in the store, by the store's clock where it has one. Milliseconds since 1970. */
+  readonly arrived: number;
+}
+
+export type CommitOutcome =
+  /** All steps are done; the tags of what was put. */
+  | { readonly kind: 'done'; readonly current?: Tag; readonly backup?: Tag; readonly tombstone?: Tag }
+  /** A condition did not hold: someone else was faster. Plan again from a new listing. */
+  | { readonly kind: 'lost'; readonly step: CommitStep }
+  /** This change failed for good (access denied, disk full), others may not have. */
+  | { readonly kind: 'failed'; readonly step: CommitStep; readonly error: StoreError };
+
+export type CommitStep = 'keep' | 'tombstone' | 'current' | 'backup';
+
+/**
+ * Thrown by stores.
+ *
+ * - `unreachable`: may work later (refused, DNS, time-out, 5xx, throttled). Exit 75.
+ * - `refused`: will not work without a person (wrong key, no rights, clock skew). Exit 1.
+ * - `configuration`: the settings cannot be right (bucket name, region, a scheme that is none). Exit 78.
+ */
+export class StoreError extends Error {
+  readonly kind: 'unreachable' | 'refused' | 'configuration';
+  /** What to do next, as a sentence. */
+  readonly remedy: string;
+
+  constructor(kind: StoreError['kind'], message: string, remedy: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'StoreError';
+    this.kind = kind;
+    this.remedy = remedy;
+  }
+}

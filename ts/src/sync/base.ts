@@ -1,0 +1,183 @@
+/** What this host remembers after a run: pure functions from a plan's outcome to the next base. */
+import type { CredentialName } from '../credential/name.ts';
+import { contentOf, fieldDigests, type Version, type VersionId } from '../credential/version.ts';
+import type { Tag } from '../stores/store.ts';
+import {
+  type AgreedVersion,
+  type Base,
+  type BaseEntry,
+  type Burial,
+  type CredentialPlan,
+  type CredentialSnapshot,
+  type Decision,
+  type Intent,
+  LOCAL_PLACES,
+  type LocalPlace,
+  PLACES,
+  type Place,
+  type PlaceState,
+  type SeenVersion,
+  type Snapshot,
+  STORE_PLACES,
+  type StorePlace,
+  winnerId,
+} from './model.ts';
+import { GUARD_WINDOW_MS } from './rules/guard.ts';
+import { isSameTombstone } from './rules/tombstone.ts';
+import { MAX_SUPERSEDED } from './rules/superseded.ts';
+
+export const EMPTY_BASE: Base = { markers: {}, credentials: new Map(), deletions: new Map(), intents: new Map() };
+
+/** How carrying out one credential's actions ended. */
+export interface Outcome {
+  /** All actions were carried out. */
+  readonly complete: boolean;
+  /** The winner with its bytes, where they were at hand or had to be read. */
+  readonly winner?: SeenVersion;
+  /** Tags of what was written to the store. */
+  readonly tags: Readonly<Partial<Record<StorePlace, Tag>>>;
+  /** Tag of the tombstone that was written. */
+  readonly tombstone?: Tag | undefined;
+  /** Local places from which the credential was removed. */
+  readonly removed: readonly LocalPlace[];
+}
+
+/**
+ * The entry after a run. It changes only where all places agree: the base never runs ahead of the places, so what
+ * was left over is seen as a change again by the next run.
+ */
+export function nextEntry(
+  { decision, pending, actions }: CredentialPlan,
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+  snapshot: Snapshot,
+  outcome: Outcome,
+): BaseEntry | undefined {
+  if (decision.kind === 'delete') {
+    if (!outcome.complete && decision.tag === undefined) return entry;
+    const buried = burial(decision, seen, entry, outcome, snapshot);
+    if (pending.length > 0 || !outcome.complete || !storeListed(snapshot)) return entry && { ...entry, buried };
+    const gone = [entry?.agreed?.id, decision.tombstone.version, ...versionsIn(seen)];
+    return { agreed: undefined, at: {}, tags: {}, superseded: extend(entry?.superseded, gone, undefined), buried };
+  }
+  if (decision.kind !== 'spread' || !outcome.complete || pending.length > 0 || !storeListed(snapshot)) return entry;
+
+  const id = winnerId(decision.winner);
+  const written = new Set(actions.flatMap((action) => (action.kind === 'write' ? [action.place] : [])));
+  const holds = (place: Place) => {
+    const sighting = seen[place];
+    return written.has(place) || (sighting.kind === 'version' && sighting.version.id === id);
+  };
+  const kept = actions.some((action) => action.kind === 'keep' && action.where === 'history' && action.version.id === id);
+  const agreed = agreedVersion(decision.winner.from === 'history' || kept, outcome.winner, id, seen, entry, snapshot.now);
+  if (!agreed) return entry;
+  const at: Partial<Record<Place, VersionId>> = { ...entry?.at };
+  for (const place of PLACES) {
+    if (holds(place)) at[place] = id;
+    else if (seen[place].kind === 'absent') delete at[place];
+  }
+  const tags: Partial<Record<StorePlace, Tag>> = {};
+  for (const place of STORE_PLACES) {
+    const sighting = seen[place];
+    const tag = outcome.tags[place] ?? (sighting.kind === 'version' ? sighting.tag : undefined);
+    if (holds(place) && tag !== undefined) tags[place] = tag;
+  }
+  return {
+    agreed,
+    at,
+    tags,
+    superseded: extend(entry?.superseded, [entry?.agreed?.id, ...versionsIn(seen)], id),
+    buried: undefined,
+  };
+}
+
+/** The note of a store write that is about to be made. */
+export function intentOf(version: Version, seen: CredentialSnapshot, entry: BaseEntry | undefined, now: number): Intent {
+  return {
+    version: describe(version, now, true),
+    held: LOCAL_PLACES.filter((place) => {
+      const sighting = seen[place];
+      return sighting.kind === 'version' && sighting.version.id === version.id;
+    }),
+    supersedes: extend([], [entry?.agreed?.id, ...versionsIn(seen)], version.id),
+  };
+}
+
+/** The markers after a run: those of the places that were listed, the others as they were. */
+export function nextMarkers(base: Base, places: Snapshot['places']): Base['markers'] {
+  const markers: Partial<Record<Place, string>> = { ...base.markers };
+  for (const place of PLACES) {
+    const state: PlaceState = places[place];
+    if (state.kind === 'listed' && state.marker !== undefined) markers[place] = state.marker;
+  }
+  return markers;
+}
+
+/** The deletions that the guard counts: what of the last day has not come back. */
+export function nextDeletions(base: Base, deleted: readonly CredentialName[], living: readonly CredentialName[], now: number): Base['deletions'] {
+  const deletions = new Map([...base.deletions].filter(([, time]) => now - time < GUARD_WINDOW_MS));
+  for (const name of living) deletions.delete(name);
+  for (const name of deleted) deletions.set(name, now);
+  return deletions;
+}
+
+function agreedVersion(
+  kept: boolean,
+  winner: SeenVersion | undefined,
+  id: VersionId,
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+  now: number,
+): AgreedVersion | undefined {
+  const recorded =
+    kept ||
+    (seen.history?.some((record) => record.id === id) ?? false) ||
+    STORE_PLACES.some((place) => {
+      const sighting = seen[place];
+      return sighting.kind === 'version' && sighting.version.id === id && sighting.recorded === true;
+    });
+  if (entry?.agreed?.id === id) return recorded && !entry.agreed.recorded ? { ...entry.agreed, recorded } : entry.agreed;
+  return winner?.bytes && describe({ ...winner, bytes: winner.bytes }, now, recorded);
+}
+
+function describe(version: Version, now: number, recorded: boolean): AgreedVersion {
+  return { id: version.id, freshness: version.freshness, fields: fieldDigests(contentOf(version)), agreedAt: now, recorded };
+}
+
+function burial(
+  { tombstone, tag }: Extract<Decision, { kind: 'delete' }>,
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+  outcome: Outcome,
+  snapshot: Snapshot,
+): Burial {
+  const before = entry?.buried && isSameTombstone(entry.buried.tombstone, tombstone) ? entry.buried.cleared : {};
+  const cleared: Partial<Record<LocalPlace, number>> = {};
+  for (const place of LOCAL_PLACES) {
+    if (outcome.removed.includes(place)) cleared[place] = snapshot.now;
+    else if (seen[place].kind === 'absent') cleared[place] = before[place] ?? snapshot.now;
+  }
+  return { tombstone, tag: tag ?? outcome.tombstone, cleared };
+}
+
+function versionsIn(seen: CredentialSnapshot): readonly VersionId[] {
+  return PLACES.flatMap((place) => {
+    const sighting = seen[place];
+    return sighting.kind === 'version' ? [sighting.version.id] : [];
+  });
+}
+
+function extend(
+  superseded: readonly VersionId[] | undefined,
+  added: readonly (VersionId | undefined)[],
+  except: VersionId | undefined,
+): readonly VersionId[] {
+  const all = new Set(superseded);
+  for (const id of added) if (id !== undefined) all.add(id);
+  if (except !== undefined) all.delete(except);
+  return [...all].slice(-MAX_SUPERSEDED);
+}
+
+function storeListed(snapshot: Snapshot): boolean {
+  return STORE_PLACES.every((place) => snapshot.places[place].kind === 'listed');
+}

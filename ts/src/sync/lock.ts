@@ -1,0 +1,118 @@
+/** One run at a time on one host. */
+import { readFileSync, readlinkSync } from 'node:fs';
+import { readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { errorCode } from '../files/atomic-write.ts';
+
+/** A holder that has not shown a sign of life for this long is gone (another machine's, or a stopped one). */
+const STALE_MS = 20_000;
+const RETRY_MS = 100;
+
+export interface Lock {
+  release(): Promise<void>;
+  /** False once the lock was taken over, because this process stood still for too long: stop writing. */
+  isHeld(): boolean;
+}
+
+/**
+ * Takes this host's lock in the state directory, waiting for at most `waitMs`.
+ *
+ * The lock itself is proper-lockfile's (a directory whose time the holder renews). Beside it lies a note of who
+ * holds it, so that the lock of a process that was killed is taken over at once and not after `STALE_MS`.
+ *
+ * @returns Undefined if another run held it all the time.
+ */
+export async function takeLock(stateDirectory: string, waitMs: number): Promise<Lock | undefined> {
+  const { lock } = await import('proper-lockfile');
+  const path = join(stateDirectory, 'lock');
+  const owner = join(stateDirectory, 'lock-owner.json');
+  const deadline = Date.now() + waitMs;
+  let held = true;
+  for (;;) {
+    try {
+      const release = await lock(stateDirectory, {
+        lockfilePath: path,
+        realpath: false,
+        stale: STALE_MS,
+        update: STALE_MS / 4,
+        onCompromised: () => {
+          held = false;
+        },
+      });
+      await writeFile(owner, JSON.stringify(await thisProcess(path)), { mode: 0o600 });
+      return {
+        isHeld: () => held,
+        async release() {
+          if (held) await release();
+          held = false;
+        },
+      };
+    } catch (error) {
+      if (errorCode(error) !== 'ELOCKED') throw error;
+    }
+    if (await holderIsDead(path, owner)) {
+      // As old as can be: the library takes a stale lock over, in its own way.
+      await utimes(path, 0, 0).catch(() => undefined);
+      await writeFile(owner, '{}', { mode: 0o600 }).catch(() => undefined);
+      continue;
+    }
+    if (Date.now() >= deadline) return undefined;
+    await sleep(RETRY_MS);
+  }
+}
+
+interface Owner {
+  readonly pid: number;
+  /** When that process started, in the system's own unit: a reused process id has another. */
+  readonly started: string;
+  /** Process ids mean something within one boot and one process namespace only. */
+  readonly realm: string;
+  /** Which lock it holds: a note that a killed process left says nothing of the lock that came after. */
+  readonly lock: string;
+}
+
+async function thisProcess(lockPath: string): Promise<Owner> {
+  return { pid: process.pid, started: startOf(process.pid) ?? '', realm: realm(), lock: await identity(lockPath) };
+}
+
+async function identity(lockPath: string): Promise<string> {
+  const { ino, birthtimeMs } = await stat(lockPath);
+  return `${ino}-${birthtimeMs}`;
+}
+
+/** Only true where it is certain; in doubt the lock's age decides. */
+async function holderIsDead(lockPath: string, ownerPath: string): Promise<boolean> {
+  let owner: Partial<Owner>;
+  try {
+    owner = JSON.parse(await readFile(ownerPath, 'utf8')) as Partial<Owner>;
+    if (typeof owner.pid !== 'number' || owner.realm !== realm() || owner.lock !== (await identity(lockPath))) return false;
+  } catch {
+    return false;
+  }
+  try {
+    process.kill(owner.pid, 0);
+  } catch (error) {
+    return errorCode(error) === 'ESRCH';
+  }
+  const started = startOf(owner.pid);
+  return started !== undefined && owner.started !== '' && started !== owner.started;
+}
+
+/** Start time from field 22 of /proc/PID/stat, proc(5); undefined where there is no /proc. */
+function startOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  } catch {
+    return undefined;
+  }
+}
+
+function realm(): string {
+  try {
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${readlinkSync('/proc/self/ns/pid')}`;
+  } catch {
+    return '';
+  }
+}

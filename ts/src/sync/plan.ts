@@ -1,0 +1,335 @@
+/**
+ * The planner: what is to be done with every credential, and why. Pure: it reads a snapshot and the base, and
+ * gives actions; it does no I/O and asks no clock.
+ *
+ * A credential is decided in this order; each rule is a file under `rules/`:
+ *
+ * 1. Its base is what this host last saw agreed, as far as it belongs to the places that are there (`change`).
+ * 2. Under a tombstone it stays deleted, unless a fresher login lives (`tombstone`).
+ * 3. Superseded versions never win (`superseded`), nor old files that were put back (`stale`).
+ * 4. One changed version wins; several are merged, the freshest first (`winner`, `credential/merge.ts`).
+ * 5. With nothing changed, gone from the auth dir or the CCS dir is a deletion.
+ * 6. Otherwise every place is to hold what was last agreed: damage is healed, history included.
+ *
+ * Then the guard looks at all deletions together (`guard`), and what is decided becomes actions (`actions.ts`).
+ */
+import type { CredentialName } from '../credential/name.ts';
+import { mergeVersions } from '../credential/merge.ts';
+import type { Version, VersionId } from '../credential/version.ts';
+import { credentialActions } from './actions.ts';
+import {
+  type Base,
+  type BaseEntry,
+  type CredentialPlan,
+  type CredentialSnapshot,
+  type Decision,
+  LOCAL_PLACES,
+  type Permissions,
+  PLACES,
+  type Plan,
+  type Place,
+  type Snapshot,
+  STORE_PLACES,
+  type Tombstone,
+} from './model.ts';
+import { adoptOwnWrite, baseFor, changeOf } from './rules/change.ts';
+import { guard } from './rules/guard.ts';
+import { isStale } from './rules/stale.ts';
+import { supersededVersions } from './rules/superseded.ts';
+import { lifeUnder } from './rules/tombstone.ts';
+import { twins } from './rules/twins.ts';
+import { type Candidate, inOrder } from './rules/winner.ts';
+import { freshnessWords, instantWords, placeNames } from './words.ts';
+
+export interface PlanOptions {
+  /** Credentials that a person allowed to be deleted, by name. */
+  readonly allowDelete: ReadonlySet<CredentialName>;
+  /** This host's name, for tombstones. */
+  readonly host: string;
+}
+
+/**
+ * What is to be done. Where `consult` names credentials, their history must be put into the snapshot and the plan
+ * made again before it may be carried out.
+ */
+export function plan(base: Base, snapshot: Snapshot, permissions: Permissions, options: PlanOptions): Plan {
+  const names = [...snapshot.credentials.keys()].sort();
+  const twinOf = twins(snapshot);
+  const decided = names.map((name) => {
+    const seen = snapshot.credentials.get(name) as CredentialSnapshot;
+    const entry = effectiveBase(base, snapshot, name);
+    const twin = twinOf.get(name);
+    const decision = twin ? heldTwin(twin) : decide(name, seen, entry, snapshot, options.host);
+    return { name, seen, entry, decision };
+  });
+
+  const report = guard(
+    decided.filter(({ seen, entry, decision }) => deletes(decision, seen, entry)).map(({ name }) => name),
+    new Set(decided.filter(({ seen, entry }) => exists(seen, entry)).map(({ name }) => name)),
+    base.deletions,
+    options.allowDelete,
+    snapshot.now,
+  );
+  const guarded = new Set(report?.names);
+
+  const credentials: CredentialPlan[] = decided.map(({ name, seen, entry, decision }) => {
+    const final = guarded.has(name) ? putBack(decision, seen, entry) : decision;
+    return { name, decision: final, ...credentialActions(final, seen, entry, snapshot, permissions) };
+  });
+  return {
+    credentials,
+    consult: decided.filter(({ decision }) => decision.kind === 'consult').map(({ name }) => name),
+    guard: report,
+  };
+}
+
+/** The base that decides about one credential: what still belongs to these places, our own arrived writes included. */
+export function effectiveBase(base: Base, snapshot: Snapshot, name: CredentialName): BaseEntry | undefined {
+  const seen = snapshot.credentials.get(name);
+  const entry = baseFor(base, snapshot, name);
+  return seen ? adoptOwnWrite(base, name, entry, seen) : entry;
+}
+
+/** What is to be true of one credential. */
+export function decide(
+  name: CredentialName,
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+  { now, places }: Pick<Snapshot, 'now' | 'places'>,
+  host: string,
+): Decision {
+  const present = candidates(seen);
+  const superseded = supersededVersions(entry, seen.history);
+
+  if (seen.tombstone?.kind === 'invalid') {
+    return {
+      kind: 'held',
+      reason: `its tombstone in the store ${seen.tombstone.reason}`,
+      remedy: 'Run the newest cliproxyapi-sync on this host; if it is damaged, remove that one object from the store.',
+    };
+  }
+  if (seen.tombstone) return decideBuried(seen, present, seen.tombstone, superseded, entry, now);
+
+  const change = (place: Place) => changeOf(seen[place], entry?.at[place]);
+  const isChange = ({ version, places: holders }: Candidate) =>
+    version.id !== entry?.agreed?.id && holders.some((place) => change(place) === 'changed');
+  const acceptable = present.filter(({ version }) => !superseded.has(version.id));
+  const changed = acceptable.filter(isChange);
+  const fresh = changed.filter((candidate) => !isStale(candidate.version, entry?.agreed, isChosen(candidate, seen), now));
+  const stale = fresh.length < changed.length;
+
+  if (seen.history === undefined && needsHistory(changed, present, seen, entry)) return { kind: 'consult' };
+
+  if (fresh.length === 1) {
+    const [winner] = fresh as [Candidate];
+    return spread(winner, changeWords(winner, entry), present, { stale, conflict: changed.length > 1 });
+  }
+  if (fresh.length > 1) return merged(inOrder(fresh, now), entry, present, stale);
+
+  const gone = LOCAL_PLACES.filter((place) => change(place) === 'gone');
+  if (gone.length > 0 && entry?.agreed) {
+    if (places.store.kind !== 'listed') {
+      return {
+        kind: 'held',
+        reason: `it was deleted from ${placeNames(gone)}, and the store cannot be reached to record that`,
+        remedy: 'Nothing to do: the deletion is carried out when the store is back.',
+      };
+    }
+    const tombstone: Tombstone = { name, version: entry.agreed.id, freshness: entry.agreed.freshness, host, time: now };
+    return { kind: 'delete', tombstone, tag: undefined, reason: `deleted from ${placeNames(gone)}` };
+  }
+
+  const unchanged = acceptable.filter((candidate) => !isChange(candidate));
+  const agreed = unchanged.find(({ version }) => version.id === entry?.agreed?.id) ?? inOrder(unchanged, now)[0];
+  if (agreed) {
+    return spread(agreed, stale ? 'an older file was put back, which is not taken' : 'as last agreed', present, { stale });
+  }
+  return heal(seen, entry, present, acceptable, superseded, now);
+}
+
+/** Rule 2: what becomes of a credential that has a tombstone. */
+function decideBuried(
+  seen: CredentialSnapshot,
+  present: readonly Candidate[],
+  { tombstone, tag }: { readonly tombstone: Tombstone; readonly tag: string },
+  superseded: ReadonlySet<VersionId>,
+  entry: BaseEntry | undefined,
+  now: number,
+): Decision {
+  const living = present.filter(({ version, places }) =>
+    places.some((place) => lifeUnder(tombstone, version, place, entry, superseded, now) !== 'dead'),
+  );
+  const deleted = `deleted on ${tombstone.host} at ${instantWords(tombstone.time)}`;
+  if (living.length === 0) return { kind: 'delete', tombstone, tag, reason: deleted };
+  // Before a copy that looks fresher may end a tombstone, history must say that it was not replaced long ago.
+  if (seen.history === undefined) return { kind: 'consult' };
+  const [first, ...others] = inOrder(living, now) as [Candidate, ...Candidate[]];
+  const ends = { tag };
+  if (others.length > 0) return { ...merged([first, ...others], undefined, present, false), ends };
+  return { ...spread(first, `logged in again in ${placeNames(first.places)} after it was ${deleted}`, present, {}), ends };
+}
+
+/** Rule 4, several changes: one version out of all of them. */
+function merged(ordered: readonly Candidate[], entry: BaseEntry | undefined, present: readonly Candidate[], stale: boolean): SpreadDecision {
+  const [first] = ordered as [Candidate, ...Candidate[]];
+  const version = mergeVersions(ordered.map(({ version: { bytes, ...rest } }) => ({ ...rest, bytes: loaded(bytes) })) as [Version], entry?.agreed?.fields);
+  const where = placeNames(ordered.flatMap(({ places }) => places));
+  const taken = ordered.find((candidate) => candidate.version.id === version.id);
+  if (taken) {
+    const reason = `changed independently in ${where}; taken is the one from ${placeNames(taken.places)}, ${freshnessWords(taken.version.freshness)}`;
+    return spread(taken, reason, present, { stale, conflict: true });
+  }
+  return {
+    kind: 'spread',
+    winner: { from: 'merge', version },
+    reason: `changed independently in ${where}; merged, with the tokens from ${placeNames(first.places)}, ${freshnessWords(first.version.freshness)}`,
+    losers: present.map((candidate) => candidate.version),
+    ends: undefined,
+    stale,
+    conflict: true,
+  };
+}
+
+/** Rule 6: no place holds what it should. History has it, or else the best of what is left is better than nothing. */
+function heal(
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+  present: readonly Candidate[],
+  acceptable: readonly Candidate[],
+  superseded: ReadonlySet<VersionId>,
+  now: number,
+): Decision {
+  const records = [...(seen.history ?? [])].sort((a, b) => b.arrived - a.arrived);
+  const record = records.find(({ id }) => id === entry?.agreed?.id) ?? records.find(({ id }) => !superseded.has(id));
+  if (record) {
+    const reason = `no place has it any more; taken from history (${record.host}, ${instantWords(record.arrived)})`;
+    return {
+      kind: 'spread',
+      winner: { from: 'history', id: record.id },
+      reason,
+      losers: present.map((candidate) => candidate.version),
+      ends: undefined,
+      stale: false,
+      conflict: false,
+    };
+  }
+  const [best] = inOrder(acceptable.length > 0 ? acceptable : present, now);
+  return best ? spread(best, 'an older version, the only one that is left', present, {}) : { kind: 'nothing' };
+}
+
+/**
+ * Whether history must be asked before this credential can be decided: where several versions meet, where one
+ * comes to a place that has no base, where someone else wrote the store, or where no place has a good version.
+ */
+function needsHistory(
+  changed: readonly Candidate[],
+  present: readonly Candidate[],
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+): boolean {
+  if (changed.length > 1) return true;
+  if (changed.length === 1) {
+    const [candidate] = changed as [Candidate];
+    const withoutBase = candidate.places.some((place) => entry?.at[place] === undefined);
+    const inStore = candidate.places.some((place) => (STORE_PLACES as readonly Place[]).includes(place));
+    return present.length > 1 && (withoutBase || (inStore && !isChosen(candidate, seen)));
+  }
+  const goneHere = LOCAL_PLACES.some((place) => changeOf(seen[place], entry?.at[place]) === 'gone');
+  const known = present.length > 0 || entry?.agreed !== undefined || STORE_PLACES.some((place) => seen[place].kind === 'invalid');
+  return known && !goneHere && !present.some(({ version }) => version.id === entry?.agreed?.id);
+}
+
+/** Whether one of our programs made this version the store's current one, knowing what it replaced. */
+function isChosen(candidate: Candidate, seen: CredentialSnapshot): boolean {
+  return STORE_PLACES.some((place) => {
+    const sighting = seen[place];
+    return sighting.kind === 'version' && sighting.version.id === candidate.version.id && sighting.recorded === true;
+  });
+}
+
+/** The distinct versions that places hold, each with all its holders and with its bytes if anyone has them. */
+function candidates(seen: CredentialSnapshot): readonly Candidate[] {
+  const found = new Map<VersionId, Candidate>();
+  for (const place of PLACES) {
+    const sighting = seen[place];
+    if (sighting.kind !== 'version') continue;
+    const known = found.get(sighting.version.id);
+    found.set(sighting.version.id, {
+      version: known?.version.bytes ? known.version : sighting.version,
+      places: [...(known?.places ?? []), place],
+    });
+  }
+  return [...found.values()];
+}
+
+type SpreadDecision = Extract<Decision, { kind: 'spread' }>;
+
+function spread(
+  winner: Candidate,
+  reason: string,
+  present: readonly Candidate[],
+  marks: { readonly stale?: boolean; readonly conflict?: boolean },
+): SpreadDecision {
+  const [from] = winner.places as [Place];
+  return {
+    kind: 'spread',
+    winner: { from, version: winner.version },
+    reason,
+    losers: present.filter((candidate) => candidate !== winner).map((candidate) => candidate.version),
+    ends: undefined,
+    stale: marks.stale ?? false,
+    conflict: marks.conflict ?? false,
+  };
+}
+
+function changeWords({ places, version }: Candidate, entry: BaseEntry | undefined): string {
+  const verb = entry?.agreed ? 'changed' : 'new';
+  return `${verb} in ${placeNames(places)}, ${freshnessWords(version.freshness)}`;
+}
+
+/** Whether carrying the decision out would take a credential away from some place, or the deletion is new. */
+function deletes(decision: Decision, seen: CredentialSnapshot, entry: BaseEntry | undefined): boolean {
+  return decision.kind === 'delete' && (decision.tag === undefined || (exists(seen, entry) && candidates(seen).length > 0));
+}
+
+function exists(seen: CredentialSnapshot, entry: BaseEntry | undefined): boolean {
+  return entry?.agreed !== undefined || candidates(seen).length > 0;
+}
+
+/** What the guard makes of a deletion: a new one is undone, one that another host recorded waits for a person. */
+function putBack(decision: Decision, seen: CredentialSnapshot, entry: BaseEntry | undefined): Decision {
+  if (decision.kind !== 'delete') return decision;
+  if (decision.tag !== undefined) {
+    return {
+      kind: 'held',
+      reason: `${decision.reason}, with more than half of all credentials: the mass-deletion guard keeps it here`,
+      remedy: `If that is meant, run again with --allow-delete ${decision.tombstone.name}`,
+    };
+  }
+  const present = candidates(seen);
+  const agreed = present.find(({ version }) => version.id === entry?.agreed?.id) ?? present[0];
+  const reason = `${decision.reason}, with more than half of all credentials: the mass-deletion guard puts it back`;
+  if (agreed) return spread(agreed, reason, present, {});
+  return {
+    kind: 'spread',
+    winner: { from: 'history', id: decision.tombstone.version },
+    reason,
+    losers: [],
+    ends: undefined,
+    stale: false,
+    conflict: false,
+  };
+}
+
+function heldTwin(twin: CredentialName): Decision {
+  return {
+    kind: 'held',
+    reason: `its name differs from "${twin}" only in case or Unicode form, and this file system keeps one file for both`,
+    remedy: 'Rename one of the two on the host that made it.',
+  };
+}
+
+function loaded(bytes: Uint8Array | undefined): Uint8Array {
+  if (!bytes) throw new Error('a changed version came into the plan without its bytes');
+  return bytes;
+}

@@ -1,0 +1,38 @@
+/** Rule: a deleted credential stays deleted until the name lives again. */
+import { compareFreshness } from '../../credential/freshness.ts';
+import type { VersionId } from '../../credential/version.ts';
+import { type BaseEntry, LOCAL_PLACES, type LocalPlace, type Place, type SeenVersion, type Tombstone } from '../model.ts';
+
+/** A file that is back sooner than this after its removal was put back by a proxy that still held it. */
+export const REAPPEARANCE_MS = 60_000;
+
+/** Whether a version that a place holds lives under a tombstone, and by what. */
+export type Life =
+  | 'dead'
+  /** It is fresher than what was deleted: a new login. */
+  | 'fresher'
+  /** It came to a place that had long been free of it: only a person puts it there. */
+  | 'put-back';
+
+export function lifeUnder(
+  tombstone: Tombstone,
+  version: SeenVersion,
+  place: Place,
+  entry: BaseEntry | undefined,
+  superseded: ReadonlySet<VersionId>,
+  now: number,
+): Life {
+  const cleared = isLocal(place) && entry?.buried && isSameTombstone(entry.buried.tombstone, tombstone) ? entry.buried.cleared[place] : undefined;
+  if (cleared !== undefined && now - cleared > REAPPEARANCE_MS) return 'put-back';
+  if (version.id === tombstone.version || superseded.has(version.id)) return 'dead';
+  return compareFreshness(version.freshness, tombstone.freshness, now) > 0 ? 'fresher' : 'dead';
+}
+
+/** Whether both are of the same deletion: a name that lived again can be deleted again at the same version. */
+export function isSameTombstone(a: Tombstone, b: Tombstone): boolean {
+  return a.version === b.version && a.time === b.time;
+}
+
+function isLocal(place: Place): place is LocalPlace {
+  return (LOCAL_PLACES as readonly Place[]).includes(place);
+}

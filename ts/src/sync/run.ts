@@ -1,0 +1,390 @@
+/**
+ * One run of `hydrate`, `backup` or `sync`: look, plan, apply, look again, under this host's lock. Never prints:
+ * it reports events while it works and one report at the end.
+ */
+import { statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CredentialName } from '../credential/name.ts';
+import { type Store, StoreError, type StoreListing, type StoreMarker } from '../stores/store.ts';
+import { apply, type CredentialResult } from './apply.ts';
+import { EMPTY_BASE } from './base.ts';
+import { changedSince, type LocalListing, listLocal } from './local.ts';
+import { writeMarker } from './local-write.ts';
+import { takeLock } from './lock.ts';
+import {
+  type Base,
+  type GuardReport,
+  LOCAL_PLACES,
+  type LocalPlace,
+  type Permissions,
+  type Place,
+  PLACES,
+  type Plan,
+  type Problem,
+  type Snapshot,
+} from './model.ts';
+import { plan } from './plan.ts';
+import { consultHistory, takeSnapshot } from './snapshot.ts';
+import { newMarkerId, openState, type State, StateError } from './state.ts';
+import { placeName } from './words.ts';
+
+/** Layout of our records in the store: a store with a higher number is left alone. */
+export const STORE_FORMAT = 1;
+/** A run that keeps losing races to other hosts goes round this often, then gives up until the next run. */
+const MAX_ROUNDS = 8;
+
+export interface RunRequest {
+  readonly permissions: Permissions;
+  readonly authDir: string;
+  /** Undefined: CCS is off. A directory that does not exist counts as off too. */
+  readonly ccsDir: string | undefined;
+  readonly stateDir: string;
+  /** This host's name, for tombstones and history. */
+  readonly hostName: string;
+  readonly lockWaitMs: number;
+  /** Nothing is written, anywhere; the report holds the plan that a run would carry out. */
+  readonly dryRun: boolean;
+  readonly allowDelete: ReadonlySet<CredentialName>;
+  /** Makes the store; called once, with where it may remember things. */
+  readonly openStore: (state: State) => Promise<Store>;
+  /** Aborted when the caller can wait no longer: the run stops between two steps. */
+  readonly signal?: AbortSignal;
+  readonly onEvent?: (event: RunEvent) => void;
+}
+
+export type RunEvent =
+  | { readonly kind: 'waiting'; readonly reason: string }
+  | { readonly kind: 'phase'; readonly text: string }
+  | { readonly kind: 'progress'; readonly done: number; readonly total: number }
+  | { readonly kind: 'result'; readonly result: CredentialResult };
+
+export interface RunReport {
+  /** 0 done, 1 something failed or was refused, 75 try again, 78 configuration. */
+  readonly exitCode: 0 | 1 | 75 | 78;
+  readonly store: { readonly kind: string; readonly location: string };
+  /** Why the store could not be used, if so. */
+  readonly storeError: StoreError | undefined;
+  /** What the store's conditions cannot be trusted for; sentences. */
+  readonly weaknesses: readonly string[];
+  /** Credentials that were worked on, in order; in a dry run what would be done. */
+  readonly results: readonly CredentialResult[];
+  readonly pending: readonly { readonly name: CredentialName; readonly places: readonly Place[]; readonly reason: string }[];
+  readonly held: readonly { readonly name: CredentialName; readonly reason: string; readonly remedy: string }[];
+  readonly problems: readonly Problem[];
+  readonly guard: GuardReport | undefined;
+  /** How many credentials were looked at. */
+  readonly credentials: number;
+  /** Why the run ended before it was done, if so. */
+  readonly stopped: string | undefined;
+}
+
+/** Thrown inside a run to end it; what was done is in the base. */
+class Stopped extends Error {}
+
+/**
+ * Runs once.
+ *
+ * @throws StateError if the state cannot be used or was written by a newer program. Nothing was changed then.
+ */
+export async function run(request: RunRequest): Promise<RunReport> {
+  const state = await openState(request.stateDir, { readOnly: request.dryRun });
+  const lock = request.dryRun ? undefined : await takeLock(request.stateDir, request.lockWaitMs);
+  if (!request.dryRun && !lock) {
+    const seconds = Math.round(request.lockWaitMs / 1000);
+    return emptyReport(75, `another run on this host has held ${request.stateDir}/lock for ${seconds} s`);
+  }
+  const store = await request.openStore(state).catch(async (error: unknown) => {
+    await lock?.release();
+    throw error;
+  });
+  try {
+    return await rounds(request, state, store, () => {
+      if (request.signal?.aborted) throw new Stopped('the time for this run is up');
+      if (lock && !lock.isHeld()) throw new Stopped('this process stood still for so long that another run took over');
+    });
+  } finally {
+    await store.close().catch(() => undefined);
+    await lock?.release();
+  }
+}
+
+async function rounds(request: RunRequest, state: State, store: Store, checkpoint: () => void): Promise<RunReport> {
+  const results = new Map<CredentialName, CredentialResult>();
+  let last: Round | undefined;
+  let stopped: string | undefined;
+  try {
+    for (let count = 1; ; count++) {
+      last = await round(request, state, store, checkpoint, results);
+      if (!last.again) break;
+      if (count === MAX_ROUNDS) {
+        stopped = `other hosts or programs kept changing the same credentials through ${MAX_ROUNDS} rounds`;
+        break;
+      }
+      // Hosts that collided once should not meet again in step.
+      if (last.lostRace) await sleep(Math.random() * 100 * 2 ** Math.min(count, 5));
+    }
+  } catch (error) {
+    if (!(error instanceof Stopped)) throw error;
+    stopped = error.message;
+  }
+  return report(store, last, [...results.values()], stopped);
+}
+
+interface Round {
+  readonly snapshot: Snapshot;
+  readonly plan: Plan;
+  readonly storeError: StoreError | undefined;
+  readonly stateProblems: readonly Problem[];
+  readonly lostRace: boolean;
+  readonly again: boolean;
+}
+
+async function round(
+  request: RunRequest,
+  state: State,
+  store: Store,
+  checkpoint: () => void,
+  results: Map<CredentialName, CredentialResult>,
+): Promise<Round> {
+  const { permissions, dryRun, onEvent } = request;
+  const writesStore = permissions.store && !dryRun;
+  const directories = { auth: request.authDir, ccs: existing(request.ccsDir) };
+  checkpoint();
+  onEvent?.({ kind: 'phase', text: 'looking at all places' });
+  const [listedStore, auth, ccs] = await Promise.all([
+    untilAborted(request.signal, listStore(store, writesStore)),
+    listLocal('auth', directories.auth),
+    directories.ccs === undefined ? undefined : listLocal('ccs', directories.ccs),
+  ]);
+  const local: Record<LocalPlace, LocalListing | undefined> = { auth, ccs };
+  let storeError = listedStore.error;
+  const storeId = listedStore.listing?.marker?.id ?? (storeError ? store.remembered()?.id : undefined);
+  const { base, problems: stateProblems } = await loadBase(state, storeId);
+
+  const now = Date.now();
+  const view = async (listing: StoreListing | undefined): Promise<{ snapshot: Snapshot; made: Plan }> => {
+    const listings = {
+      local,
+      store: listing
+        ? ({ kind: 'listed', listing } as const)
+        : ({ kind: 'failed', reason: storeError?.message ?? 'it was not listed' } as const),
+    };
+    const snapshot = await takeSnapshot(listings, directories, base, store, now);
+    const options = { allowDelete: request.allowDelete, host: request.hostName };
+    const made = plan(base, snapshot, permissions, options);
+    if (made.consult.length === 0) return { snapshot, made };
+    const consulted = await consultHistory(snapshot, made.consult, store);
+    return { snapshot: consulted, made: plan(base, consulted, permissions, options) };
+  };
+  const seen = await untilAborted(request.signal, view(listedStore.listing)).catch((error: unknown) => {
+    if (!(error instanceof StoreError)) throw error;
+    storeError = error;
+    return view(undefined);
+  });
+  const { made } = seen;
+  let { snapshot } = seen;
+  if (dryRun) {
+    for (const planned of made.credentials) {
+      if (planned.actions.length > 0) results.set(planned.name, { plan: planned, outcome: 'done', failures: [] });
+    }
+    return { snapshot, plan: made, storeError, stateProblems, lostRace: false, again: false };
+  }
+
+  checkpoint();
+  snapshot = await markLocalPlaces(snapshot, directories);
+  const total = made.credentials.filter(({ actions }) => actions.length > 0).length;
+  let done = 0;
+  if (total > 0) onEvent?.({ kind: 'phase', text: 'bringing credentials in step' });
+  const applied = await untilAborted(
+    request.signal,
+    apply(made, snapshot, base, {
+      store,
+      state,
+      storeId,
+      hostName: request.hostName,
+      directories,
+      allowDelete: request.allowDelete,
+      checkpoint,
+      onResult(result) {
+        done++;
+        const { name } = result.plan;
+        if (result.outcome !== 'lost') {
+          results.delete(name);
+          results.set(name, result);
+        }
+        onEvent?.({ kind: 'result', result });
+        onEvent?.({ kind: 'progress', done, total });
+      },
+    }),
+  );
+  const disturbed = LOCAL_PLACES.some((place) => {
+    const directory = directories[place];
+    const listing = local[place];
+    return directory !== undefined && listing?.state.kind === 'listed' && changedSince(place, directory, listing, applied.written[place]);
+  });
+  storeError ??= applied.storeError;
+  return {
+    snapshot,
+    plan: made,
+    storeError,
+    stateProblems,
+    lostRace: applied.lost,
+    again: (applied.lost && !applied.storeError) || disturbed,
+  };
+}
+
+async function listStore(store: Store, writes: boolean): Promise<{ listing?: StoreListing; error?: StoreError }> {
+  try {
+    const listing = await store.list();
+    checkMarker(listing.marker, store);
+    if (!writes) return { listing };
+    const marker = await store.prepare({ id: listing.marker?.id ?? newMarkerId(), format: STORE_FORMAT });
+    checkMarker(marker, store);
+    return { listing: { ...listing, present: true, marker } };
+  } catch (error) {
+    if (error instanceof StoreError) return { error };
+    throw error;
+  }
+}
+
+function checkMarker(marker: StoreMarker | undefined, store: Store): void {
+  if (marker && marker.format > STORE_FORMAT) {
+    throw new StateError(
+      'newer',
+      `${store.location} was written by a newer cliproxyapi-sync (format ${marker.format}, this one knows ${STORE_FORMAT}); it is left alone`,
+      'Update cliproxyapi-sync on this host.',
+    );
+  }
+}
+
+async function loadBase(state: State, storeId: string | undefined): Promise<{ base: Base; problems: readonly Problem[] }> {
+  return storeId === undefined ? { base: EMPTY_BASE, problems: [] } : state.loadBase(storeId);
+}
+
+/** Gives each local place that has none its marker. The base still takes it for a first join in this run. */
+async function markLocalPlaces(snapshot: Snapshot, directories: Readonly<Record<LocalPlace, string | undefined>>): Promise<Snapshot> {
+  const places = { ...snapshot.places };
+  const problems = [...snapshot.problems];
+  for (const place of LOCAL_PLACES) {
+    const state = places[place];
+    const directory = directories[place];
+    if (directory === undefined || state.kind !== 'listed' || state.marker !== undefined) continue;
+    try {
+      places[place] = { ...state, marker: await writeMarker(directory) };
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      problems.push({
+        subject: directory,
+        place,
+        reason: `cannot be written (${reason})`,
+        remedy: 'Give this user the right to write there, or free some space, and run again.',
+      });
+    }
+  }
+  return { ...snapshot, places, problems };
+}
+
+function existing(directory: string | undefined): string | undefined {
+  if (directory === undefined) return undefined;
+  try {
+    statSync(directory);
+    return directory;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Ends the wait, not the work: what was under way may still arrive, and the next run finds it. */
+async function untilAborted<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+  if (!signal) return work;
+  let onAbort: (() => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(new Stopped('the time for this run is up'));
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort);
+  });
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    if (onAbort) signal.removeEventListener('abort', onAbort);
+  }
+}
+
+function report(
+  store: Store,
+  last: Round | undefined,
+  results: readonly CredentialResult[],
+  stopped: string | undefined,
+): RunReport {
+  const planned = last?.plan.credentials ?? [];
+  const held = planned.flatMap(({ name, decision }) =>
+    decision.kind === 'held' ? [{ name, reason: decision.reason, remedy: decision.remedy }] : [],
+  );
+  const pending = planned.flatMap(({ name, pending: places, decision }) =>
+    places.length > 0 ? [{ name, places, reason: 'reason' in decision ? decision.reason : '' }] : [],
+  );
+  const problems = [...(last?.stateProblems ?? []), ...(last?.snapshot.problems ?? []), ...(last ? placeProblems(last.snapshot) : []), ...(last ? sightingProblems(last, results) : [])];
+  const failed = results.some(({ outcome }) => outcome === 'failed');
+  const storeError = last?.storeError;
+  const wrong = failed || held.length > 0 || last?.plan.guard !== undefined || problems.some(({ place }) => place !== 'state');
+  const exitCode = storeError?.kind === 'configuration' ? 78 : storeError?.kind === 'refused' || wrong ? 1 : storeError || stopped !== undefined ? 75 : 0;
+  return {
+    exitCode,
+    store: { kind: store.kind, location: store.location },
+    storeError,
+    weaknesses: store.weaknesses?.() ?? [],
+    results,
+    pending,
+    held,
+    problems,
+    guard: last?.plan.guard,
+    credentials: planned.filter(({ decision }) => decision.kind === 'spread').length,
+    stopped,
+  };
+}
+
+/** Places that could not be listed. The store's own error is reported apart. */
+function placeProblems(snapshot: Snapshot): readonly Problem[] {
+  return LOCAL_PLACES.flatMap((place) => {
+    const state = snapshot.places[place];
+    if (state.kind !== 'failed') return [];
+    return [{ subject: `the ${placeName(place)}`, place, reason: `is left alone: ${state.reason}`, remedy: 'Correct that and run again; nothing was deleted.' }];
+  });
+}
+
+/** Files and objects that are no credentials, or cannot be read, and were not put right by this run. */
+function sightingProblems({ snapshot }: Round, results: readonly CredentialResult[]): readonly Problem[] {
+  const healed = new Set(
+    results.flatMap(({ plan: { name, actions }, outcome }) =>
+      outcome === 'done' ? actions.flatMap((action) => (action.kind === 'write' || action.kind === 'remove' ? [`${action.place} ${name}`] : [])) : [],
+    ),
+  );
+  return [...snapshot.credentials].flatMap(([name, seen]) =>
+    PLACES.flatMap((place): Problem[] => {
+      const sighting = seen[place];
+      if ((sighting.kind !== 'invalid' && sighting.kind !== 'unreadable') || healed.has(`${place} ${name}`)) return [];
+      const remedy =
+        sighting.kind === 'invalid'
+          ? 'It is not copied anywhere, and nothing is deleted for it. If it stays so, log in again or put a good copy there.'
+          : 'It is left alone. Put a regular, readable file there, or move it away.';
+      return [{ subject: name, place, reason: sighting.reason, remedy }];
+    }),
+  );
+}
+
+function emptyReport(exitCode: RunReport['exitCode'], stopped: string): RunReport {
+  return {
+    exitCode,
+    store: { kind: '', location: '' },
+    storeError: undefined,
+    weaknesses: [],
+    results: [],
+    pending: [],
+    held: [],
+    problems: [],
+    guard: undefined,
+    credentials: 0,
+    stopped,
+  };
+}

@@ -1,0 +1,237 @@
+/** From what the places list to one snapshot: reads from the store only what this host does not know already. */
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type CredentialName, parseName } from '../credential/name.ts';
+import { parseCredential } from '../credential/version.ts';
+import type { HistoryRecord, ListedObject, ReadAnswer, Reference, Store, StoreListing } from '../stores/store.ts';
+import { type LocalListing, localPath, readLocal } from './local.ts';
+import {
+  type Base,
+  type CredentialSnapshot,
+  LOCAL_PLACES,
+  type LocalPlace,
+  type Place,
+  type PlaceState,
+  type Problem,
+  type Sighting,
+  type Snapshot,
+  STORE_PLACES,
+  type StorePlace,
+  type TombstoneSighting,
+} from './model.ts';
+import { belongs } from './rules/change.ts';
+import { parseTombstone } from './tombstone-record.ts';
+
+/** A file that is gone is looked for once more after this: some programs remove a file and then create it. */
+const GONE_CONFIRM_MS = 300;
+
+export interface Listings {
+  readonly local: Readonly<Record<LocalPlace, LocalListing | undefined>>;
+  readonly store: { readonly kind: 'listed'; readonly listing: StoreListing } | { readonly kind: 'failed'; readonly reason: string };
+}
+
+/**
+ * One snapshot of all places.
+ *
+ * @param directories Where the local places are; undefined for one that is off.
+ * @throws StoreError if the store goes out of reach while it is read.
+ */
+export async function takeSnapshot(
+  listings: Listings,
+  directories: Readonly<Record<LocalPlace, string | undefined>>,
+  base: Base,
+  store: Store,
+  now: number,
+): Promise<Snapshot> {
+  const problems: Problem[] = LOCAL_PLACES.flatMap((place) => listings.local[place]?.problems ?? []);
+  const storeState: PlaceState =
+    listings.store.kind === 'listed'
+      ? { kind: 'listed', marker: listings.store.listing.marker?.id, folds: false }
+      : { kind: 'failed', reason: listings.store.reason };
+  const places = {
+    auth: listings.local.auth?.state ?? { kind: 'off' as const },
+    ccs: listings.local.ccs?.state ?? { kind: 'off' as const },
+    store: storeState,
+    backup: storeState,
+  };
+  const shell: Snapshot = { now, places, credentials: new Map(), problems };
+
+  const remote = await readStore(listings, shell, base, store, problems);
+  const allHistory = await historyOfEmptyStore(listings, store);
+  const names = new Set<CredentialName>([
+    ...LOCAL_PLACES.flatMap((place) => [...(listings.local[place]?.sightings.keys() ?? [])]),
+    ...remote.store.keys(),
+    ...remote.backup.keys(),
+    ...remote.tombstones.keys(),
+    ...base.credentials.keys(),
+    ...(allHistory?.keys() ?? []),
+  ]);
+
+  const credentials = new Map<CredentialName, CredentialSnapshot>();
+  for (const name of names) {
+    credentials.set(name, {
+      auth: localSighting(listings.local.auth, 'auth', name),
+      ccs: localSighting(listings.local.ccs, 'ccs', name),
+      store: remote.store.get(name) ?? remoteAbsence(storeState),
+      backup: remote.backup.get(name) ?? remoteAbsence(storeState),
+      tombstone: remote.tombstones.get(name),
+      history: allHistory?.get(name) ?? (storeState.kind === 'listed' ? undefined : []),
+    });
+  }
+  const snapshot = { ...shell, credentials };
+  await confirmGone(snapshot, credentials, directories, base);
+  return snapshot;
+}
+
+/** The snapshot with the history of these credentials in it. */
+export async function consultHistory(snapshot: Snapshot, names: readonly CredentialName[], store: Store): Promise<Snapshot> {
+  const records = groupByName(await store.history(names));
+  const credentials = new Map(snapshot.credentials);
+  for (const name of names) {
+    const seen = credentials.get(name);
+    if (seen) credentials.set(name, { ...seen, history: records.get(name) ?? [] });
+  }
+  return { ...snapshot, credentials };
+}
+
+function localSighting(listing: LocalListing | undefined, place: LocalPlace, name: CredentialName): Sighting {
+  if (!listing || listing.state.kind !== 'listed') return { kind: 'unknown' };
+  // The CCS dir is flat.
+  if (place === 'ccs' && name.includes('/')) return { kind: 'unknown' };
+  const sighting = listing.sightings.get(name) ?? { kind: 'absent' };
+  if (sighting.kind !== 'absent') return sighting;
+  if (listing.paused.has(name)) return { kind: 'paused' };
+  if (listing.hidden.some((folder) => name.startsWith(`${folder}/`))) return { kind: 'unreadable', reason: 'lies in a folder that cannot be looked into' };
+  return sighting;
+}
+
+function remoteAbsence(state: PlaceState): Sighting {
+  return state.kind === 'listed' ? { kind: 'absent' } : { kind: 'unknown' };
+}
+
+interface Remote {
+  readonly store: ReadonlyMap<CredentialName, Sighting>;
+  readonly backup: ReadonlyMap<CredentialName, Sighting>;
+  readonly tombstones: ReadonlyMap<CredentialName, TombstoneSighting>;
+}
+
+async function readStore(listings: Listings, snapshot: Snapshot, base: Base, store: Store, problems: Problem[]): Promise<Remote> {
+  const remote = { store: new Map<CredentialName, Sighting>(), backup: new Map<CredentialName, Sighting>(), tombstones: new Map<CredentialName, TombstoneSighting>() };
+  if (listings.store.kind !== 'listed') return remote;
+  const { listing } = listings.store;
+
+  const read = async (references: readonly Reference[], take: (name: CredentialName, answer: ReadAnswer) => void) => {
+    if (references.length > 0) await store.read(references, (reference, answer) => take(reference.name as CredentialName, answer));
+  };
+  const digests = new Map<CredentialName, { readonly md5: string; readonly sighting: Sighting }>();
+  for (const place of STORE_PLACES) {
+    const listed = place === 'store' ? listing.current : listing.backup;
+    const unknown: Reference[] = [];
+    for (const [key, object] of listed) {
+      const name = checkedName(key, place, problems);
+      if (name === undefined) continue;
+      const known = knownByTag(base, snapshot, place, name, object) ?? knownByDigest(digests.get(name), object);
+      if (known) remote[place].set(name, known);
+      else unknown.push({ area: place === 'store' ? 'current' : 'backup', name });
+    }
+    await read(unknown, (name, answer) => {
+      const sighting = sightingOf(answer);
+      remote[place].set(name, sighting);
+      if (answer.kind === 'object' && place === 'store') digests.set(name, { md5: md5(answer.bytes), sighting });
+    });
+  }
+
+  const tombstones = [...listing.tombstones].flatMap(([key, { tag }]): Reference[] => {
+    const name = checkedName(key, 'store', problems);
+    if (name === undefined) return [];
+    const buried = base.credentials.get(name)?.buried;
+    if (buried?.tag !== tag || !belongs(base, snapshot, 'store')) return [{ area: 'tombstone', name }];
+    remote.tombstones.set(name, { kind: 'tombstone', tombstone: buried.tombstone, tag });
+    return [];
+  });
+  await read(tombstones, (name, answer) => {
+    if (answer.kind === 'absent') return;
+    remote.tombstones.set(name, answer.kind === 'object' ? parseTombstone(answer.bytes, answer.tag, name) : { kind: 'invalid', reason: readFailure(answer) });
+  });
+  return remote;
+}
+
+/** An object with the tag that the base remembers holds the version that the base remembers. */
+function knownByTag(base: Base, snapshot: Snapshot, place: StorePlace, name: CredentialName, object: ListedObject): Sighting | undefined {
+  const entry = base.credentials.get(name);
+  const id = entry?.at[place];
+  if (!entry?.agreed || id === undefined || id !== entry.agreed.id) return undefined;
+  if (entry.tags[place] !== object.tag || !belongs(base, snapshot, place)) return undefined;
+  return { kind: 'version', version: { id, freshness: entry.agreed.freshness }, tag: object.tag, recorded: entry.agreed.recorded };
+}
+
+/**
+ * A backup copy with the digest of the store's object holds the same bytes. Believed only where the store's tag
+ * proved to be a digest for bytes that were read: some providers' tags look like one and are none.
+ */
+function knownByDigest(primary: { readonly md5: string; readonly sighting: Sighting } | undefined, object: ListedObject): Sighting | undefined {
+  if (!primary || object.md5 !== primary.md5) return undefined;
+  const { sighting } = primary;
+  return sighting.kind === 'version' || sighting.kind === 'invalid' ? { ...sighting, tag: object.tag } : undefined;
+}
+
+function sightingOf(answer: ReadAnswer): Sighting {
+  if (answer.kind === 'absent') return { kind: 'absent' };
+  if (answer.kind !== 'object') return { kind: 'unreadable', reason: readFailure(answer) };
+  const parsed = parseCredential(answer.bytes);
+  if (!parsed.ok) return { kind: 'invalid', reason: parsed.reason, bytes: answer.bytes, tag: answer.tag };
+  return { kind: 'version', version: parsed.version, tag: answer.tag, recorded: answer.recorded === parsed.version.id };
+}
+
+function readFailure(answer: Extract<ReadAnswer, { kind: 'too-large' | 'failed' }>): string {
+  return answer.kind === 'too-large' ? `is ${answer.size} bytes long, more than any credential has` : answer.reason;
+}
+
+function checkedName(key: string, place: StorePlace, problems: Problem[]): CredentialName | undefined {
+  const check = parseName(key);
+  if (check.ok) return check.name;
+  if (check.kind === 'refused') {
+    problems.push({ subject: key, place, reason: `${check.reason}; it is not copied`, remedy: 'Remove that object from the store, or give it a plain name.' });
+  }
+  return undefined;
+}
+
+/** Where the store has no credential at all, what it once had is in history: a bucket emptied by hand is healed. */
+async function historyOfEmptyStore(listings: Listings, store: Store): Promise<ReadonlyMap<CredentialName, readonly HistoryRecord[]> | undefined> {
+  if (listings.store.kind !== 'listed') return undefined;
+  const { listing } = listings.store;
+  if (!listing.present || listing.marker === undefined || listing.current.size > 0 || listing.backup.size > 0) return undefined;
+  return groupByName(await store.history());
+}
+
+function groupByName(records: readonly HistoryRecord[]): ReadonlyMap<CredentialName, readonly HistoryRecord[]> {
+  const groups = new Map<CredentialName, HistoryRecord[]>();
+  for (const record of records) groups.set(record.name, [...(groups.get(record.name) ?? []), record]);
+  return groups;
+}
+
+async function confirmGone(
+  snapshot: Snapshot,
+  credentials: Map<CredentialName, CredentialSnapshot>,
+  directories: Readonly<Record<LocalPlace, string | undefined>>,
+  base: Base,
+): Promise<void> {
+  const isGone = (place: Place, name: CredentialName, seen: CredentialSnapshot) =>
+    seen[place].kind === 'absent' && base.credentials.get(name)?.at[place] !== undefined && belongs(base, snapshot, place);
+  const gone = LOCAL_PLACES.flatMap((place) =>
+    [...credentials].flatMap(([name, seen]) => (isGone(place, name, seen) ? [{ place, name }] : [])),
+  );
+  if (gone.length === 0) return;
+  await sleep(GONE_CONFIRM_MS);
+  for (const { place, name } of gone) {
+    const directory = directories[place];
+    const seen = credentials.get(name);
+    if (directory === undefined || !seen) continue;
+    const now = readLocal(localPath(directory, name));
+    if (now.kind !== 'absent') credentials.set(name, { ...seen, [place]: now });
+  }
+}
+
+function md5(bytes: Uint8Array): string {
+  return createHash('md5').update(bytes).digest('hex');
+}

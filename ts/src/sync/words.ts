@@ -1,0 +1,40 @@
+/** The planner's words for people: one spelling of every place, time and version. */
+import type { Freshness } from '../credential/freshness.ts';
+import type { VersionId } from '../credential/version.ts';
+import type { Place } from './model.ts';
+
+export function placeName(place: Place): string {
+  switch (place) {
+    case 'auth':
+      return 'auth dir';
+    case 'ccs':
+      return 'CCS dir';
+    case 'store':
+      return 'store';
+    case 'backup':
+      return 'backup copy';
+  }
+}
+
+/** "the auth dir and the store" */
+export function placeNames(places: readonly Place[]): string {
+  const names = places.map((place) => `the ${placeName(place)}`);
+  return names.length < 2 ? (names[0] ?? 'nowhere') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+}
+
+/** A version's id as people see it: enough of it to tell versions of one credential apart. */
+export function shortId(id: VersionId): string {
+  return id.slice(0, 12);
+}
+
+/** "refreshed 2026-11-22T10:00:00Z", or what else there is to say how fresh a version is. */
+export function freshnessWords(freshness: Freshness): string {
+  if (freshness.lastRefresh !== undefined) return `refreshed ${instantWords(freshness.lastRefresh)}`;
+  if (freshness.expired !== undefined) return `expiring ${instantWords(freshness.expired)}`;
+  return 'without a date';
+}
+
+/** An instant, milliseconds since 1970, in UTC to the second. */
+export function instantWords(instant: number): string {
+  return new Date(instant).toISOString().replace(/\.\d+Z$/, 'Z');
+}
