@@ -1,10 +1,12 @@
-import { spawn } from 'node:child_process';
-import { lstat, open, stat } from 'node:fs/promises';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { lstat } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { isatty } from 'node:tty';
 import { printable } from '../credential/name.ts';
 import { ensureDirectory, errorCode } from '../files/atomic-write.ts';
 import { SettingsError } from '../settings/settings-error.ts';
+import { isSurelyExecutable } from './executable.ts';
 
 export interface ProxyCommand {
   /** Absolute path. */
@@ -28,7 +30,7 @@ export async function becomeProxy(command: ProxyCommand): Promise<number> {
   const execve: unknown = Reflect.get(process, 'execve');
   // Where the kernel refuses the program, Node's execve aborts with a core dump: then a child it is, whose
   // failure is an error like any other.
-  if (typeof execve === 'function' && (await canBeExecuted(command.program))) {
+  if (typeof execve === 'function' && (await isSurelyExecutable(command.program))) {
     process.chdir(command.cwd);
     execve.call(process, command.program, [command.program, ...command.args], { ...command.env });
   }
@@ -48,30 +50,24 @@ export interface Ended {
  * @throws SettingsError if the program cannot be run.
  */
 export async function runProxy({ program, args, cwd, env }: ProxyCommand): Promise<Ended> {
-  const early: NodeJS.Signals[] = [];
-  let pass = (signal: NodeJS.Signals): void => {
-    early.push(signal);
+  let child: ChildProcess | undefined;
+  const pass = (signal: NodeJS.Signals): void => {
+    // A terminal sends these to every process in its foreground, the child included; a second one would read as
+    // impatience. (`isatty`, since `process.stdin` would make the shared pipe non-blocking.)
+    if (isatty(0) && (signal === 'SIGINT' || signal === 'SIGQUIT')) return;
+    child?.kill(signal);
   };
-  const listener = (signal: NodeJS.Signals): void => pass(signal);
-  for (const signal of SIGNALS) process.on(signal, listener);
+  for (const signal of SIGNALS) process.on(signal, pass);
   try {
     return await new Promise<Ended>((resolve, reject) => {
-      const child = spawn(program, args, { cwd, env, stdio: 'inherit' });
-      pass = (signal) => {
-        // The terminal sends these to every process in its foreground, the child included; the proxy takes a
-        // second one for impatience.
-        if (process.stdin.isTTY && (signal === 'SIGINT' || signal === 'SIGQUIT')) return;
-        child.kill(signal);
-      };
-      child.once('spawn', () => early.splice(0).forEach(pass));
-      child.once('error', (error) => reject(cannotRun(program, error)));
+      child = spawn(program, args, { cwd, env, stdio: 'inherit' });
+      child.once('error', reject);
       child.once('exit', (code, signal) => resolve({ code, signal }));
     });
   } catch (error) {
-    // Some failures are thrown at once (E2BIG, a NUL in an argument).
-    throw error instanceof SettingsError ? error : cannotRun(program, error);
+    throw cannotRun(program, error);
   } finally {
-    for (const signal of SIGNALS) process.off(signal, listener);
+    for (const signal of SIGNALS) process.off(signal, pass);
   }
 }
 
@@ -120,27 +116,3 @@ const RUN_PROBLEMS: ReadonlyMap<string, string> = new Map([
   ['ENOEXEC', 'it is no program for this system'],
   ['E2BIG', 'its arguments and environment are too long'],
 ]);
-
-/**
- * Whether execve is sure to take it: a binary of this kind of system, or a script with an interpreter that is
- * there. A binary for another processor is the one mistake left; it ends with Node's own message.
- */
-async function canBeExecuted(program: string): Promise<boolean> {
-  try {
-    const file = await open(program, 'r');
-    const start = Buffer.alloc(256);
-    try {
-      await file.read(start, 0, start.length, 0);
-    } finally {
-      await file.close();
-    }
-    const [, interpreter] = /^#![ \t]*([^\s\0]+)/.exec(start.toString('latin1')) ?? [];
-    if (interpreter !== undefined) return (await stat(interpreter)).isFile();
-    return MAGIC.has(start.toString('hex', 0, 4));
-  } catch {
-    return false;
-  }
-}
-
-/** ELF, and Mach-O thin (64 bit) and universal. */
-const MAGIC: ReadonlySet<string> = new Set(['7f454c46', 'cffaedfe', 'cafebabe']);

@@ -37,7 +37,8 @@ export interface State {
 
 /** A state that cannot be used. Nothing was changed. */
 export class StateError extends Error {
-  readonly kind: 'newer' | 'unusable';
+  /** `unwritable`: rights or a path in the way, a matter of configuration; `unusable`: the disk. */
+  readonly kind: 'newer' | 'unwritable' | 'unusable';
   readonly remedy: string;
 
   constructor(kind: StateError['kind'], message: string, remedy: string, options?: ErrorOptions) {
@@ -189,5 +190,6 @@ function unusable(path: string, cause: unknown): StateError {
     EROFS: 'Set XDG_STATE_HOME to a directory on a disk that can be written.',
     ENOTDIR: 'Something that is no directory has the name of one of the directories above it: move it away.',
   };
-  return new StateError('unusable', `cannot use the state at ${path}: ${code}`, remedies[code] ?? 'Look at that path.', { cause });
+  const kind = ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ELOOP'].includes(code) ? 'unwritable' : 'unusable';
+  return new StateError(kind, `cannot use the state at ${path}: ${code}`, remedies[code] ?? 'Look at that path.', { cause });
 }

@@ -13,10 +13,14 @@ export interface Terminal {
    * like. It goes away when `done` reaches `total`, and before anything else is printed.
    */
   progress(text: string, done: number, total: number): void;
+  /** Takes the progress line away; for the end of work that did not get to its total. */
+  clear(): void;
   /** Data for another program, as it is: no newline is added and nothing is escaped. */
   data(text: string): void;
   /** A JSON document, or one of a stream of them, on a line of its own. */
   json(value: unknown): void;
+  /** Why data could not be written (a full disk); undefined if it could, or if its reader went away. */
+  outputError(): Error | undefined;
 }
 
 export type Level = 'quiet' | 'normal' | 'verbose';
@@ -49,7 +53,9 @@ export function createTerminal(options: TerminalOptions): Terminal {
   // Any value but the empty string, says no-color.org.
   const hasColour = isTTY && !isDumb && !env.NO_COLOR;
   const stderr = guarded(options.stderr, () => undefined);
+  let outputError: Error | undefined;
   const stdout = guarded(options.stdout, (error) => {
+    outputError = error;
     line(`${paint(RED, 'error:')} the output could not be written: ${printable(error.message)}`);
   });
   const progress =
@@ -57,7 +63,7 @@ export function createTerminal(options: TerminalOptions): Terminal {
 
   const paint = (colour: string, text: string) => (hasColour ? `${colour}${text}${RESET}` : text);
   const line = (text: string) => {
-    progress?.clear();
+    progress?.erase();
     stderr(`${text}\n`);
   };
 
@@ -76,15 +82,17 @@ export function createTerminal(options: TerminalOptions): Terminal {
     progress(text, done, total) {
       progress?.show(printable(text), done, total);
     },
+    clear: () => progress?.clear(),
     data(text) {
-      progress?.clear();
+      progress?.erase();
       stdout(text);
     },
     json(value) {
-      progress?.clear();
+      progress?.erase();
       // What is escaped for people is valid in JSON in the same form, and a terminal is safe from it.
-      stdout(`${printable(JSON.stringify(value))}\n`);
+      stdout(`${printable(JSON.stringify(value ?? null))}\n`);
     },
+    outputError: () => outputError,
   };
 }
 
@@ -108,6 +116,9 @@ function guarded(output: Output, failed: (error: Error) => void): (text: string)
 
 interface ProgressLine {
   show(text: string, done: number, total: number): void;
+  /** Makes room for other output; the next `show` draws it again. */
+  erase(): void;
+  /** Ends it. */
   clear(): void;
 }
 
@@ -116,19 +127,22 @@ const PROGRESS_AFTER_MS = 1000;
 const PROGRESS_EVERY_MS = 100;
 const ERASE_LINE = '\r\u001b[2K';
 
-function progressLine(write: (text: string) => void, { columns }: Output, now: () => number): ProgressLine {
+function progressLine(write: (text: string) => void, output: Output, now: () => number): ProgressLine {
   let started: number | undefined;
   let drawn: number | undefined;
-  const clear = () => {
+  const erase = () => {
     if (drawn !== undefined) write(ERASE_LINE);
     drawn = undefined;
   };
   return {
-    clear,
+    erase,
+    clear() {
+      erase();
+      started = undefined;
+    },
     show(text, done, total) {
       if (done >= total) {
-        clear();
-        started = undefined;
+        this.clear();
         return;
       }
       const time = now();
@@ -137,7 +151,7 @@ function progressLine(write: (text: string) => void, { columns }: Output, now: (
       if (drawn !== undefined && time - drawn < PROGRESS_EVERY_MS) return;
       drawn = time;
       // A line that wraps could not be erased.
-      write(`${ERASE_LINE}${`${text} ${done}/${total}`.slice(0, Math.max(0, (columns ?? 80) - 1))}`);
+      write(`${ERASE_LINE}${`${text} ${done}/${total}`.slice(0, Math.max(0, (output.columns ?? 80) - 1))}`);
     },
   };
 }

@@ -1,0 +1,24 @@
+import { describe } from 'vitest';
+import { s3Store } from '../../ts/src/stores/s3/store.ts';
+import { freshBucket, lookInto, s3Server } from '../support/s3.ts';
+import { storeContract } from './suite.ts';
+
+describe.skipIf(!s3Server)('on a real S3 server', () => {
+  storeContract('the S3 store', async () => {
+    const options = freshBucket();
+    const outside = lookInto(options);
+    return {
+      open: (memory) => s3Store(options, memory),
+      writeForeign: (area, name, bytes) => outside.put(`${area === 'current' ? 'auths' : 'backup/auths'}/${name}`, bytes),
+      writeConfig: (bytes) => outside.put('config/config.yaml', bytes),
+      async readAside(name) {
+        const keys = await outside.keys(`sync/rejected/${name}/`);
+        return Promise.all(keys.map(async (key) => (await outside.get(key)).bytes));
+      },
+      fingerprint: outside.fingerprint,
+      async remove() {
+        outside.close();
+      },
+    };
+  });
+});

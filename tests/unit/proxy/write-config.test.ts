@@ -1,0 +1,169 @@
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { writeConfig } from '../../../ts/src/proxy/write-config.ts';
+import { settingsFrom } from '../../../ts/src/settings/settings.ts';
+
+let home: string;
+let proxyHome: string;
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'write-config-'));
+  proxyHome = join(home, '.cli-proxy-api');
+  await mkdir(proxyHome);
+});
+afterEach(() => rm(home, { recursive: true, force: true }));
+
+const settings = (env: Record<string, string> = {}) => settingsFrom({ env: { HOME: home, ...env } });
+const path = (name: string) => join(proxyHome, name);
+const config = async () => parse(await readFile(path('config.yaml'), 'utf8'));
+const modeOf = async (name: string) => (await stat(path(name))).mode & 0o777;
+
+describe('a template', () => {
+  it('becomes a private config with the variables and the auth dir', async () => {
+    await writeFile(path('config.template.yaml'), 'port: __PORT__\napi-keys: [__KEY__]\n');
+    expect(await writeConfig(settings({ PORT: '1', key: ' k ' }))).toEqual({
+      kind: 'written',
+      source: 'template',
+      path: path('config.yaml'),
+      warnings: [],
+    });
+    expect(await config()).toEqual({
+      port: 1,
+      'api-keys': [' k '],
+      'auth-dir': path('objectstore/auths'),
+    });
+    expect(await modeOf('config.yaml')).toBe(0o600);
+    expect((await readdir(proxyHome)).sort()).toEqual(['config.template.yaml', 'config.yaml']);
+  });
+
+  it('does not touch a config that is equal, so that no watcher wakes up', async () => {
+    await writeFile(path('config.template.yaml'), 'port: 1\n');
+    await writeConfig(settings());
+    const old = new Date(1000);
+    await utimes(path('config.yaml'), old, old);
+    const { ino } = await stat(path('config.yaml'));
+    expect(await writeConfig(settings())).toMatchObject({ kind: 'unchanged' });
+    expect(await stat(path('config.yaml'))).toMatchObject({ ino, mtimeMs: 1000 });
+  });
+
+  it('takes the rights on an equal config from others', async () => {
+    await writeFile(path('config.template.yaml'), 'port: 1\n');
+    await writeConfig(settings());
+    await chmod(path('config.yaml'), 0o644);
+    expect(await writeConfig(settings())).toMatchObject({ kind: 'unchanged' });
+    expect(await modeOf('config.yaml')).toBe(0o600);
+  });
+
+  it('replaces another config, private even if that one was not', async () => {
+    await writeFile(path('config.template.yaml'), 'port: 1\n');
+    await writeFile(path('config.yaml'), 'port: 2\n', { mode: 0o644 });
+    expect(await writeConfig(settings())).toMatchObject({ kind: 'written' });
+    expect((await config()).port).toBe(1);
+    expect(await modeOf('config.yaml')).toBe(0o600);
+  });
+
+  it('that is broken leaves the config alone', async () => {
+    await writeFile(path('config.template.yaml'), 'port: [1\n');
+    await writeFile(path('config.yaml'), 'port: 2\n');
+    await expect(writeConfig(settings())).rejects.toThrow(/config\.template\.yaml is not valid YAML at line/);
+    expect(await readFile(path('config.yaml'), 'utf8')).toBe('port: 2\n');
+  });
+
+  it('may be a link into a Nix store', async () => {
+    await writeFile(join(home, 'store.yaml'), 'port: 1\n', { mode: 0o444 });
+    await symlink(join(home, 'store.yaml'), path('config.template.yaml'));
+    expect(await writeConfig(settings())).toMatchObject({ kind: 'written' });
+  });
+
+  it.each([
+    ['a directory', () => mkdir(path('config.template.yaml'))],
+    ['a link to nothing', () => symlink('nothing', path('config.template.yaml'))],
+    ['binary', () => writeFile(path('config.template.yaml'), Buffer.from([0xff, 0xfe, 0]))],
+    ['huge', () => writeFile(path('config.template.yaml'), Buffer.alloc(5 * 1024 * 1024, ' '))],
+  ])('that is %s is an error that names it', async (_, make) => {
+    await make();
+    await expect(writeConfig(settings())).rejects.toThrow(
+      expect.objectContaining({
+        name: 'SettingsError',
+        message: expect.stringContaining('config.template.yaml'),
+      }),
+    );
+  });
+
+  it('of a home that is not there yet, with the config from the store, makes the home', async () => {
+    await rm(proxyHome, { recursive: true });
+    const stored = Buffer.from('port: 3\nauth-dir: /remote # c\nx: __KEEP__\n');
+    expect(await writeConfig(settings(), async () => stored)).toMatchObject({
+      kind: 'written',
+      source: 'store',
+    });
+    expect(await readFile(path('config.yaml'), 'utf8')).toBe(
+      `port: 3\nauth-dir: "${path('objectstore/auths')}" # c\nx: __KEEP__\n`,
+    );
+    expect((await stat(proxyHome)).mode & 0o777).toBe(0o700);
+  });
+});
+
+describe('a config without a template', () => {
+  it('is only made to name the auth dir, and the store is not asked', async () => {
+    await writeFile(path('config.yaml'), '# mine\n\nport: 2 # two\nauth-dir: ~/elsewhere\nk: __K__\n');
+    const outcome = await writeConfig(settings({ K: 'x' }), () => Promise.reject(new Error('asked')));
+    expect(outcome).toMatchObject({ kind: 'written', source: 'config' });
+    expect(await readFile(path('config.yaml'), 'utf8')).toBe(
+      `# mine\n\nport: 2 # two\nauth-dir: "${path('objectstore/auths')}"\nk: __K__\n`,
+    );
+  });
+
+  it('is left alone if it names it already, with ~ too', async () => {
+    const text = '# mine\nauth-dir:   ~/.cli-proxy-api/objectstore/auths\n';
+    await writeFile(path('config.yaml'), text);
+    expect(await writeConfig(settings())).toMatchObject({ kind: 'unchanged' });
+    expect(await readFile(path('config.yaml'), 'utf8')).toBe(text);
+  });
+});
+
+describe('a config that is a link', () => {
+  beforeEach(() => symlink(join(home, 'store.yaml'), path('config.yaml')));
+
+  it('is not written through, and the error says what to link instead', async () => {
+    await writeFile(join(home, 'store.yaml'), 'port: 2\n');
+    await expect(writeConfig(settings())).rejects.toThrow(
+      expect.objectContaining({
+        message: expect.stringContaining('symbolic link'),
+        remedy: expect.stringContaining('config.template.yaml'),
+      }),
+    );
+    expect(await readFile(join(home, 'store.yaml'), 'utf8')).toBe('port: 2\n');
+  });
+
+  it('is fine if it is right as it is', async () => {
+    await writeFile(join(home, 'store.yaml'), 'auth-dir: ~/.cli-proxy-api/objectstore/auths\n', {
+      mode: 0o644,
+    });
+    expect(await writeConfig(settings())).toMatchObject({ kind: 'unchanged' });
+    expect((await stat(join(home, 'store.yaml'))).mode & 0o777).toBe(0o644);
+  });
+});
+
+describe('neither a template nor a config', () => {
+  it('is said, with the paths where one could be', async () => {
+    expect(await writeConfig(settings())).toEqual({
+      kind: 'missing',
+      path: path('config.yaml'),
+      template: path('config.template.yaml'),
+    });
+  });
+});

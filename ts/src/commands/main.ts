@@ -1,0 +1,178 @@
+import { Command, CommanderError, Option } from 'commander';
+import { type ProgramName, VERSION } from '../programs/start-up.ts';
+import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+import { type CommonOptions, EXIT, type ExitCode, explain, levelOf, type RunOptions } from './options.ts';
+import { syncCommand } from './sync.ts';
+
+/**
+ * Runs one of the programs.
+ *
+ * @param args The arguments after the program's name.
+ * @returns The exit code.
+ */
+export async function main(program: ProgramName, args: readonly string[]): Promise<number> {
+  // A reader that goes away (`--help | head -1`) is no error; commander writes without looking.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
+  // All of its arguments are the proxy's.
+  if (program === 'wrapper') return act({}, (terminal) => exec(args, {}, terminal));
+
+  let exitCode: number = EXIT.done;
+  const setExit = (code: number) => {
+    exitCode = code;
+  };
+  const command = program === 'cliproxyapi-sync' ? allCommands(setExit) : single(program, setExit);
+  try {
+    await command.parseAsync([...args], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // Commander has printed what was wrong, or the help that was asked for.
+    return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  }
+  return exitCode;
+}
+
+type SetExit = (code: number) => void;
+
+function allCommands(setExit: SetExit): Command {
+  const root = new Command('cliproxyapi-sync')
+    .description("Keeps CLIProxyAPI's OAuth logins safe and in step across machines.")
+    .version(`cliproxyapi-sync ${VERSION}`)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  cliproxyapi-sync sync                   bring this machine and the store in step
+  cliproxyapi-sync sync --dry-run         what would be done, and why
+  cliproxyapi-sync exec --claude-login    log in, with a sync before and after
+  cliproxyapi-sync start                  sync, then become the proxy
+
+Exit codes: 0 done; 1 something failed or was refused; 2 usage; 75 try again; 78 configuration.`,
+    )
+    .exitOverride()
+    .showHelpAfterError('(cliproxyapi-sync --help lists the commands)')
+    // What follows a command that runs the proxy is the proxy's.
+    .enablePositionalOptions();
+  for (const name of ['hydrate', 'backup', 'sync', 'start', 'exec'] as const) {
+    const command = define(name, name, setExit).copyInheritedSettings(root);
+    root.addCommand(command);
+  }
+
+  return root;
+}
+
+function single(name: 'hydrate' | 'backup' | 'start', setExit: SetExit): Command {
+  return define(name, name, setExit).version(`${name} ${VERSION}`).exitOverride();
+}
+
+function define(
+  name: 'hydrate' | 'backup' | 'sync' | 'start' | 'exec',
+  shown: string,
+  setExit: SetExit,
+): Command {
+  const command = new Command(shown)
+    .option(
+      '--env-file <path>',
+      'read variables from this file instead of CLIPROXY_ENV_FILE or ~/dotfiles/.env',
+    )
+    .addOption(new Option('--verbose', 'say more').conflicts('quiet'))
+    .option('--quiet', 'say only what is wrong');
+  if (name === 'start' || name === 'exec') {
+    return command
+      .description(DESCRIPTIONS[name])
+      .argument('[arguments...]', "the proxy's own arguments")
+      .passThroughOptions()
+      .allowUnknownOption()
+      .addHelpText('after', EXAMPLES[name])
+      .action(async (args: string[], options: CommonOptions) => {
+        setExit(
+          await act(options, (terminal) =>
+            name === 'start' ? startProxy(args, options, terminal) : exec(args, options, terminal),
+          ),
+        );
+      });
+  }
+  return command
+    .description(DESCRIPTIONS[name])
+    .option('--json', 'print one JSON document on stdout')
+    .option('--dry-run', 'change nothing, print the plan with its reasons')
+    .option(
+      '--allow-delete <names...>',
+      'carry out the deletion of these credentials that the mass-deletion guard held back',
+    )
+    .addHelpText('after', EXAMPLES[name])
+    .action(async (options: RunOptions) => {
+      setExit(await act(options, (terminal) => syncCommand(name, options, terminal)));
+    });
+}
+
+const DESCRIPTIONS = {
+  hydrate: 'Brings the auth dir and the CCS dir up to date from the store; writes nothing to the store.',
+  backup:
+    'Brings what changed in the auth dir or the CCS dir to the store, and what the store has newer here.',
+  sync: 'Brings the auth dir, the CCS dir, the store and its backup copy in step.',
+  start:
+    'Syncs, renders the config, and becomes the proxy. An unreachable store delays this by at most 10 s.',
+  exec: "Syncs, runs the proxy's program with these arguments, syncs again, and exits with its code.",
+} as const;
+
+const EXAMPLES = {
+  hydrate: `
+Examples:
+  hydrate                      a new machine gets all logins from the store
+  hydrate --dry-run            what it would write, and why`,
+  backup: `
+Examples:
+  backup                       after a login: it is in the store
+  backup --json                the same, for a program to read`,
+  sync: `
+Examples:
+  cliproxyapi-sync sync
+  cliproxyapi-sync sync --dry-run
+  cliproxyapi-sync sync --allow-delete claude-old@example.com.json codex-old@example.com.json`,
+  start: `
+Examples:
+  start
+  start --env-file ~/secrets/proxy.env
+  start -local-model           arguments that are not ours are the proxy's`,
+  exec: `
+Examples:
+  cliproxyapi-sync exec --claude-login
+  cliproxyapi-sync exec -- --help`,
+} as const;
+
+async function startProxy(
+  args: readonly string[],
+  options: CommonOptions,
+  terminal: Terminal,
+): Promise<number> {
+  const { startCommand } = await import('./start.ts');
+  return startCommand(args, options, terminal);
+}
+
+async function exec(args: readonly string[], options: CommonOptions, terminal: Terminal): Promise<number> {
+  const { execCommand } = await import('./exec.ts');
+  return execCommand(args, options, terminal);
+}
+
+async function act(
+  options: RunOptions,
+  action: (terminal: Terminal) => Promise<number>,
+): Promise<ExitCode | number> {
+  const { stderr, stdout, env } = process;
+  const terminal = createTerminal({
+    stderr,
+    stdout,
+    isTTY: stderr.isTTY === true,
+    env,
+    level: levelOf(options),
+  });
+  try {
+    return await action(terminal);
+  } catch (error) {
+    return explain(error, terminal, options.json === true);
+  }
+}

@@ -1,0 +1,69 @@
+/** What all commands share: their options, and how they end. */
+import { type CredentialName, parseName, printable } from '../credential/name.ts';
+import { SettingsError } from '../settings/settings-error.ts';
+import { StoreError } from '../stores/store.ts';
+import { StateError } from '../sync/state.ts';
+import type { Level, Terminal } from '../terminal/terminal.ts';
+
+/** As commander gives them. */
+export interface CommonOptions {
+  readonly envFile?: string;
+  readonly json?: boolean;
+  readonly verbose?: boolean;
+  readonly quiet?: boolean;
+}
+
+export interface RunOptions extends CommonOptions {
+  readonly dryRun?: boolean;
+  readonly allowDelete?: readonly string[];
+}
+
+/** Exit codes, as sysexits(3) has them where it has one. */
+export const EXIT = { done: 0, failed: 1, usage: 2, tryAgain: 75, configuration: 78 } as const;
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** A mistake in the arguments. Exit 2. */
+export class UsageError extends Error {}
+
+export function levelOf({ quiet, verbose }: CommonOptions): Level {
+  if (quiet) return 'quiet';
+  return verbose ? 'verbose' : 'normal';
+}
+
+export function credentialNames(names: readonly string[] | undefined): ReadonlySet<CredentialName> {
+  return new Set(
+    (names ?? []).map((name) => {
+      const check = parseName(name);
+      if (check.ok) return check.name;
+      throw new UsageError(
+        `"${printable(name)}" is no credential's name: give it as it is listed, such as claude-me@example.com.json`,
+      );
+    }),
+  );
+}
+
+/** Says what went wrong and gives the exit code for it. What is no error of ours is thrown on. */
+export function explain(error: unknown, terminal: Terminal, json: boolean): ExitCode {
+  const { code, message, remedy } = describe(error);
+  terminal.error(message, remedy);
+  if (json) terminal.json({ exitCode: code, error: { message, ...(remedy !== undefined && { remedy }) } });
+  return code;
+}
+
+function describe(error: unknown): { code: ExitCode; message: string; remedy?: string } {
+  if (error instanceof UsageError) return { code: EXIT.usage, message: error.message };
+  if (error instanceof SettingsError)
+    return { code: EXIT.configuration, message: error.message, remedy: error.remedy };
+  if (error instanceof StateError) {
+    return {
+      code: error.kind === 'unwritable' ? EXIT.configuration : EXIT.failed,
+      message: error.message,
+      remedy: error.remedy,
+    };
+  }
+  if (error instanceof StoreError) {
+    const codes = { unreachable: EXIT.tryAgain, refused: EXIT.failed, configuration: EXIT.configuration };
+    return { code: codes[error.kind], message: error.message, remedy: error.remedy };
+  }
+  throw error;
+}

@@ -1,0 +1,96 @@
+import { readdir } from 'node:fs/promises';
+import { proxyArguments } from '../proxy/arguments.ts';
+import { findProxyProgram } from '../proxy/program.ts';
+import { becomeProxy, type ProxyCommand, workingDirectory } from '../proxy/run.ts';
+import { writeConfig } from '../proxy/write-config.ts';
+import { proxyEnvironment } from '../settings/proxy-environment.ts';
+import type { Settings } from '../settings/settings.ts';
+import { SettingsError } from '../settings/settings-error.ts';
+import { openStore } from '../stores/open.ts';
+import type { StoreMemory } from '../stores/store.ts';
+import { printReport } from '../terminal/report.ts';
+import type { Terminal } from '../terminal/terminal.ts';
+import { type CommonOptions, explain } from './options.ts';
+import { runOnce, type SyncCommand, settingsFor } from './sync.ts';
+
+/** What the store may cost a start, in milliseconds: the proxy serves from local files without it. */
+const STORE_DEADLINE_MS = 10_000;
+
+/** `start`: sync, render the config, become the proxy. */
+export async function startCommand(
+  args: readonly string[],
+  options: CommonOptions,
+  terminal: Terminal,
+): Promise<number> {
+  const settings = await settingsFor(options, terminal);
+  return becomeProxy(await prepareProxy(args, settings, terminal));
+}
+
+/**
+ * Everything before the proxy runs: credentials in step as far as the store answers in time, the config rendered.
+ *
+ * @throws SettingsError if the proxy cannot be run as it is set up.
+ */
+export async function prepareProxy(
+  args: readonly string[],
+  settings: Settings,
+  terminal: Terminal,
+): Promise<ProxyCommand> {
+  const program = await findProxyProgram(settings, process.argv[1] ?? '');
+  const deadline = Date.now() + STORE_DEADLINE_MS;
+  const commands: SyncCommand[] = (await isEmpty(settings.authDir)) ? ['hydrate', 'sync'] : ['sync'];
+  for (const command of commands) await runBefore(command, settings, deadline, terminal);
+
+  const cwd = await workingDirectory(settings.stateDir);
+  const named = (config: string) => proxyArguments(args, config, process.cwd());
+  // A config that the caller names is the caller's.
+  if (named('')[1] !== '') return { program, args: named(''), cwd, env: proxyEnvironment(settings) };
+  const config = await writeConfig(settings, () => storedConfig(settings, deadline));
+  if (config.kind === 'missing') {
+    throw new SettingsError(
+      `the proxy has no config: neither ${config.template} nor ${config.path} nor one in the store`,
+      `Write ${config.template} (a config with __NAME__ where a variable's value belongs), or name one with -config.`,
+    );
+  }
+  for (const warning of config.warnings) terminal.warn(warning);
+  if (config.kind === 'written') terminal.verbose(`wrote ${config.path}`);
+  return { program, args: named(config.path), cwd, env: proxyEnvironment(settings) };
+}
+
+/** A run whose failure is said and does not keep the proxy from starting. */
+export async function runBefore(
+  command: SyncCommand,
+  settings: Settings,
+  deadline: number,
+  terminal: Terminal,
+): Promise<void> {
+  const left = Math.max(0, deadline - Date.now());
+  try {
+    const report = await runOnce(command, settings, terminal, {
+      signal: AbortSignal.timeout(left),
+      lockWaitMs: Math.min(left, settings.lockWaitMs),
+    });
+    printReport(command, report, { dryRun: false, json: false }, terminal);
+  } catch (error) {
+    explain(error, terminal, false);
+  }
+}
+
+async function isEmpty(directory: string): Promise<boolean> {
+  const names = await readdir(directory).catch((): string[] => []);
+  return !names.some((name) => name.endsWith('.json') && !name.startsWith('.'));
+}
+
+/** The store's config, if it answers in time. */
+async function storedConfig(settings: Settings, deadline: number): Promise<Uint8Array | undefined> {
+  const memory: StoreMemory = { read: () => ({}), write: async () => undefined };
+  const store = await openStore(settings.store, () => memory);
+  const timeUp = new Promise<undefined>((resolve) => {
+    setTimeout(resolve, Math.max(0, deadline - Date.now()), undefined).unref();
+  });
+  try {
+    return await Promise.race([store.readConfig().then((config) => config?.bytes), timeUp]);
+  } finally {
+    await store.close();
+  }
+}

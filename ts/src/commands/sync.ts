@@ -1,0 +1,64 @@
+import type { Settings } from '../settings/settings.ts';
+import { loadSettings } from '../settings/settings.ts';
+import { openStore } from '../stores/open.ts';
+import { type RunReport, run } from '../sync/run.ts';
+import { printReport, reportJson } from '../terminal/report.ts';
+import type { Terminal } from '../terminal/terminal.ts';
+import { type CommonOptions, credentialNames, type RunOptions } from './options.ts';
+
+export type SyncCommand = 'hydrate' | 'backup' | 'sync';
+
+/** `hydrate`, `backup`, `sync`: the same run with other permissions. */
+export async function syncCommand(
+  command: SyncCommand,
+  options: RunOptions,
+  terminal: Terminal,
+): Promise<number> {
+  const allowDelete = credentialNames(options.allowDelete);
+  const settings = await settingsFor(options, terminal);
+  const dryRun = options.dryRun === true;
+  const report = await runOnce(command, settings, terminal, { dryRun, allowDelete });
+  if (options.json) terminal.json(reportJson(command, report, dryRun));
+  printReport(command, report, { dryRun, json: options.json === true }, terminal);
+  return report.exitCode;
+}
+
+/** The settings, with what a person should know about them said. */
+export async function settingsFor({ envFile }: CommonOptions, terminal: Terminal): Promise<Settings> {
+  const settings = await loadSettings({ env: process.env, ...(envFile !== undefined && { envFile }) });
+  for (const warning of settings.warnings) terminal.warn(warning);
+  for (const { variable } of settings.ignored) {
+    terminal.warn(`${variable} has no effect: ${settings.chosenBy} chooses the store`);
+  }
+  return settings;
+}
+
+/** One run, with its progress on the terminal. */
+export async function runOnce(
+  command: SyncCommand,
+  settings: Settings,
+  terminal: Terminal,
+  options: {
+    readonly dryRun?: boolean;
+    readonly allowDelete?: ReturnType<typeof credentialNames>;
+    readonly signal?: AbortSignal;
+    readonly lockWaitMs?: number;
+  } = {},
+): Promise<RunReport> {
+  return run({
+    permissions: { store: command !== 'hydrate' },
+    authDir: settings.authDir,
+    ccsDir: settings.ccsDir,
+    stateDir: settings.stateDir,
+    hostName: settings.hostName,
+    lockWaitMs: options.lockWaitMs ?? settings.lockWaitMs,
+    dryRun: options.dryRun ?? false,
+    allowDelete: options.allowDelete ?? new Set(),
+    openStore: (state) => openStore(settings.store, state.memory),
+    ...(options.signal && { signal: options.signal }),
+    onEvent(event) {
+      if (event.kind === 'phase') terminal.verbose(event.text);
+      if (event.kind === 'progress') terminal.progress(command, event.done, event.total);
+    },
+  });
+}

@@ -1,0 +1,3 @@
+import { start } from './start-up.ts';
+
+await start('wrapper');
