@@ -1,0 +1,43 @@
+# `make demo` and `make test` do all the set-up on a fresh machine with Node 20, npm, git and Python 3.
+SHELL := /bin/sh
+VENV := .venv
+TS := ts
+
+.PHONY: help demo test bench bundles check format clean
+
+help:
+	@echo "make demo      two homes, one store: the main job in half a minute, checked"
+	@echo "make test      all tests"
+	@echo "make bench     figures against the shell scripts' way (BENCH_JSON=file for JSON)"
+	@echo "make bundles   ts/dist/*.mjs"
+	@echo "make check     types and lint;  make format  writes what lint can mend"
+
+$(TS)/node_modules/.package-lock.json: $(TS)/package-lock.json
+	cd $(TS) && npm ci --no-audit --no-fund --loglevel=error
+
+# The real servers that demo, tests and bench run against. Without Python they say so and go on without.
+$(VENV)/.done: tests/requirements.txt
+	@if python3 -c 'import venv, ensurepip' 2>/dev/null; then \
+	  python3 -m venv $(VENV) && $(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt && touch $@; \
+	else echo "Python 3 with venv is missing: no real S3 server to test against." >&2; fi
+
+bundles: $(TS)/node_modules/.package-lock.json
+	@cd $(TS) && npx tsx build.ts
+
+demo: bundles $(VENV)/.done
+	@node $(TS)/node_modules/tsx/dist/cli.mjs tests/demo/demo.ts
+
+test: bundles check $(VENV)/.done
+	@cd $(TS) && npx vitest run
+
+bench: bundles $(VENV)/.done
+	@node $(TS)/node_modules/tsx/dist/cli.mjs tests/bench/bench.ts
+
+check: $(TS)/node_modules/.package-lock.json
+	@cd $(TS) && npm run --silent check
+
+format: $(TS)/node_modules/.package-lock.json
+	@cd $(TS) && npm run --silent format
+
+clean:
+	rm -rf $(TS)/dist $(TS)/node_modules $(VENV)
