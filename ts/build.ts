@@ -40,7 +40,9 @@ const lazyBuiltins: Plugin = {
       if (!builtins.has(path) || namespace === 'builtin') return undefined;
       return { path: path.startsWith('node:') ? path : `node:${path}`, namespace: 'builtin' };
     });
-    onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({ contents: `module.exports = require('${path}')` }));
+    onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
+      contents: `module.exports = require('${path}')`,
+    }));
   },
 };
 
@@ -69,13 +71,22 @@ const secondPart: Plugin = {
   },
 };
 
-const second = await output({ entryPoints: ['src/commands/main.ts'], format: 'cjs', plugins: [lazyBuiltins] });
-if (second.includes(COMMENT.endInside)) throw new Error(`the code has ${COMMENT.endInside} in it: choose another mark`);
+const second = await output({
+  entryPoints: ['src/commands/main.ts'],
+  format: 'cjs',
+  plugins: [lazyBuiltins],
+});
+if (second.includes(COMMENT.endInside))
+  throw new Error(`the code has ${COMMENT.endInside} in it: choose another mark`);
 
 await rm(here('dist'), { recursive: true, force: true });
 await mkdir(here('dist'));
 for (const program of programs) {
-  const first = await output({ entryPoints: [`src/programs/${program}.ts`], format: 'esm', plugins: [secondPart] });
+  const first = await output({
+    entryPoints: [`src/programs/${program}.ts`],
+    format: 'esm',
+    plugins: [secondPart],
+  });
   const text = `#!/usr/bin/env node\n${first}${COMMENT.start}${second.replaceAll(COMMENT.end, COMMENT.endInside)}${COMMENT.end}\n`;
   await writeFile(here(`dist/${program}.mjs`), text);
   await chmod(here(`dist/${program}.mjs`), 0o755);

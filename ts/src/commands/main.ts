@@ -1,8 +1,10 @@
 import { Command, CommanderError, Option } from 'commander';
-import { type ProgramName, VERSION } from '../programs/start-up.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+import { VERSION } from '../version.ts';
 import { type CommonOptions, EXIT, type ExitCode, explain, levelOf, type RunOptions } from './options.ts';
 import { syncCommand } from './sync.ts';
+
+export type ProgramName = 'hydrate' | 'backup' | 'start' | 'wrapper' | 'cliproxyapi-sync';
 
 /**
  * Runs one of the programs.

@@ -10,7 +10,10 @@ export interface Freshness {
 export const MAX_AHEAD_MS = 24 * 60 * 60 * 1000;
 
 /** The times of a credential's content. Far-off ones are kept here: whether they count depends on `now`. */
-export function freshnessOf(content: { readonly last_refresh?: unknown; readonly expired?: unknown }): Freshness {
+export function freshnessOf(content: {
+  readonly last_refresh?: unknown;
+  readonly expired?: unknown;
+}): Freshness {
   const lastRefresh = parseInstant(content.last_refresh);
   const expired = parseInstant(content.expired);
   return {

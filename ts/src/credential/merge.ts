@@ -1,5 +1,13 @@
-import { type Json, type JsonObject } from './json.ts';
-import { contentOf, type FieldDigests, fieldDigest, TOKEN_FIELDS, type Version, versionId, versionOf } from './version.ts';
+import type { Json, JsonObject } from './json.ts';
+import {
+  contentOf,
+  type FieldDigests,
+  fieldDigest,
+  TOKEN_FIELDS,
+  type Version,
+  versionId,
+  versionOf,
+} from './version.ts';
 
 /**
  * One version out of several that changed independently.
@@ -12,13 +20,18 @@ import { contentOf, type FieldDigests, fieldDigest, TOKEN_FIELDS, type Version, 
  * @param base Digests of the base's fields, as `fieldDigests` gives them; undefined if there is no base.
  * @returns One of `versions` itself, bytes and all, if the merge is equal to it; else a new version.
  */
-export function mergeVersions(versions: readonly [Version, ...Version[]], base: FieldDigests | undefined): Version {
+export function mergeVersions(
+  versions: readonly [Version, ...Version[]],
+  base: FieldDigests | undefined,
+): Version {
   const contents = versions.map(contentOf);
   const [first] = contents as [JsonObject, ...JsonObject[]];
   const merged: [string, Json][] = [];
   const fields = new Set(contents.flatMap((content) => Object.keys(content)));
   for (const field of fields) {
-    const decided = isTokenField(field) ? first : (contents.find((content) => changed(content, field, base)) ?? first);
+    const decided = isTokenField(field)
+      ? first
+      : (contents.find((content) => changed(content, field, base)) ?? first);
     const value = own(decided, field);
     if (value !== undefined) merged.push([field, value]);
   }

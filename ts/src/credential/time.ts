@@ -13,7 +13,9 @@ export function parseInstant(value: unknown): number | undefined {
   const match = RFC3339.exec(text);
   if (!match) return undefined;
   const [, date, time, fraction, offset] = match;
-  const base = Date.parse(`${date}T${time}${(offset ?? 'Z').toUpperCase().replace(/^([+-]\d\d)(\d\d)$/, '$1:$2')}`);
+  const base = Date.parse(
+    `${date}T${time}${(offset ?? 'Z').toUpperCase().replace(/^([+-]\d\d)(\d\d)$/, '$1:$2')}`,
+  );
   if (Number.isNaN(base)) return undefined;
   // Sub-millisecond digits decide between two refreshes in one millisecond; kept as a fraction.
   return atMostYear9999(base + (fraction ? Number(`0${fraction}`) * 1000 : 0));

@@ -1,6 +1,14 @@
 import { createHash } from 'node:crypto';
 import { type Freshness, freshnessOf } from './freshness.ts';
-import { canonicalJson, isObject, type Json, type JsonObject, MAX_JSON_DEPTH, nestingDepth, proxyJson } from './json.ts';
+import {
+  canonicalJson,
+  isObject,
+  type Json,
+  type JsonObject,
+  MAX_JSON_DEPTH,
+  nestingDepth,
+  proxyJson,
+} from './json.ts';
 
 /** SHA-256 of a version's canonical JSON, lower-case hex. */
 export type VersionId = string & { readonly __brand: 'VersionId' };

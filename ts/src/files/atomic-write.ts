@@ -64,7 +64,8 @@ async function createByLink(temporary: string, path: string): Promise<void> {
     await link(temporary, path);
   } catch (error) {
     if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(errorCode(error) ?? '')) throw error;
-    if (await exists(path)) throw Object.assign(new Error(`EEXIST: file already exists, ${path}`), { code: 'EEXIST' });
+    if (await exists(path))
+      throw Object.assign(new Error(`EEXIST: file already exists, ${path}`), { code: 'EEXIST' });
     return rename(temporary, path);
   }
   await unlink(temporary);

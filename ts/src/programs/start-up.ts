@@ -2,12 +2,8 @@
  * The way into every program. What runs on every start is kept to this file: everything else, Node's own modules
  * included, is loaded when it is needed.
  */
-export type ProgramName = 'hydrate' | 'backup' | 'start' | 'wrapper' | 'cliproxyapi-sync';
-
-declare const PROGRAM_VERSION: string | undefined;
-
-/** The version in package.json, put in by the build. */
-export const VERSION: string = typeof PROGRAM_VERSION === 'string' ? PROGRAM_VERSION : '0.0.0-source';
+import type { ProgramName } from '../commands/main.ts';
+import { VERSION } from '../version.ts';
 
 /** Runs a program on the process's own arguments and sets the process's exit code. */
 export async function start(program: ProgramName): Promise<void> {

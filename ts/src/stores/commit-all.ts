@@ -15,7 +15,9 @@ export async function commitAll(
   const outcomes: CommitOutcome[] = [];
   let outage: StoreError | undefined;
   await forEachParallel(changes, limit, async (change, index) => {
-    const outcome: CommitOutcome = outage ? { kind: 'failed', step: 'keep', error: outage } : await commitOne(change);
+    const outcome: CommitOutcome = outage
+      ? { kind: 'failed', step: 'keep', error: outage }
+      : await commitOne(change);
     if (outcome.kind === 'failed' && outcome.error.kind === 'unreachable') outage ??= outcome.error;
     outcomes[index] = outcome;
   });

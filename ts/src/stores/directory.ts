@@ -57,7 +57,8 @@ export function directoryStore(options: DirectoryOptions, memory: StoreMemory): 
     if (answer.kind === 'absent') return undefined;
     const marker = parseMarker(answer.kind === 'file' ? answer.bytes : new Uint8Array(), where);
     const remembered = recallMarker(memory.read().marker);
-    if (remembered?.tag !== answer.tag) await memory.write({ marker: rememberMarker({ marker, tag: answer.tag }) });
+    if (remembered?.tag !== answer.tag)
+      await memory.write({ marker: rememberMarker({ marker, tag: answer.tag }) });
     return marker;
   }
 
@@ -65,7 +66,8 @@ export function directoryStore(options: DirectoryOptions, memory: StoreMemory): 
     const listed = new Map<string, ListedObject>();
     await forEachParallel(await files.list(prefix), MAX_PARALLEL, async (key) => {
       const found = await files.read(key);
-      if (found.kind !== 'absent') listed.set(key.slice(prefix.length), { tag: found.tag, size: sizeOf(found) });
+      if (found.kind !== 'absent')
+        listed.set(key.slice(prefix.length), { tag: found.tag, size: sizeOf(found) });
     });
     return listed;
   }
@@ -77,7 +79,9 @@ export function directoryStore(options: DirectoryOptions, memory: StoreMemory): 
     switch (found.kind) {
       case 'file': {
         const recorded =
-          area === 'current' || area === 'backup' ? await recordedVersion(files, name, found.bytes) : undefined;
+          area === 'current' || area === 'backup'
+            ? await recordedVersion(files, name, found.bytes)
+            : undefined;
         return { kind: 'object', bytes: found.bytes, tag: found.tag, ...recorded };
       }
       case 'absent':
@@ -109,7 +113,9 @@ export function directoryStore(options: DirectoryOptions, memory: StoreMemory): 
 
     read: (references, receive) =>
       guarded('read', () =>
-        forEachParallel(references, MAX_PARALLEL, async (reference) => receive(reference, await readOne(reference))),
+        forEachParallel(references, MAX_PARALLEL, async (reference) =>
+          receive(reference, await readOne(reference)),
+        ),
       ),
 
     prepare: (proposal) =>
@@ -127,7 +133,9 @@ export function directoryStore(options: DirectoryOptions, memory: StoreMemory): 
     commit: async (changes) => {
       if (changes.length === 0) return [];
       return guarded('write', () =>
-        locked((held) => commitAll(changes, MAX_PARALLEL, (change) => commitInDirectory(files, held, change))),
+        locked((held) =>
+          commitAll(changes, MAX_PARALLEL, (change) => commitInDirectory(files, held, change)),
+        ),
       );
     },
 

@@ -43,9 +43,11 @@ export function rememberMarker({ marker, tag }: RememberedMarker): Readonly<Reco
 }
 
 function markerOf(record: unknown): StoreMarker | undefined {
-  if (typeof record !== 'object' || record === null || !('id' in record) || !('format' in record)) return undefined;
+  if (typeof record !== 'object' || record === null || !('id' in record) || !('format' in record))
+    return undefined;
   const { id, format } = record;
-  if (typeof id !== 'string' || id === '' || typeof format !== 'number' || !Number.isInteger(format)) return undefined;
+  if (typeof id !== 'string' || id === '' || typeof format !== 'number' || !Number.isInteger(format))
+    return undefined;
   return { id, format };
 }
 

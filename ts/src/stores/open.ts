@@ -7,7 +7,10 @@ import { type Store, StoreError, type StoreMemory } from './store.ts';
  * @param memoryOf What this host remembers about the place with this name; the name holds no secret.
  * @throws StoreError (configuration) for a store that this version has no code for.
  */
-export async function openStore(settings: StoreSettings, memoryOf: (location: string) => StoreMemory): Promise<Store> {
+export async function openStore(
+  settings: StoreSettings,
+  memoryOf: (location: string) => StoreMemory,
+): Promise<Store> {
   switch (settings.kind) {
     case 's3': {
       const { s3Store } = await import('./s3/store.ts');

@@ -33,7 +33,10 @@ export interface Store {
    * - An object that is gone is `absent`; one over `MAX_OBJECT_BYTES` is `too-large` and is not read whole.
    * - A failure of one object that is not a failure of the store (access denied to this key) is `failed`.
    */
-  read(references: readonly Reference[], receive: (reference: Reference, answer: ReadAnswer) => void): Promise<void>;
+  read(
+    references: readonly Reference[],
+    receive: (reference: Reference, answer: ReadAnswer) => void,
+  ): Promise<void>;
 
   /**
    * Makes sure that the store can be written to: makes the bucket, schema or directory if missing, finds out
@@ -160,7 +163,12 @@ export interface StoreChange {
  * absent if `seen` is undefined. `version` is set on `put` of a credential: what the bytes are, for `recorded`.
  */
 export type ObjectChange =
-  | { readonly kind: 'put'; readonly bytes: Uint8Array; readonly seen: Tag | undefined; readonly version?: VersionId }
+  | {
+      readonly kind: 'put';
+      readonly bytes: Uint8Array;
+      readonly seen: Tag | undefined;
+      readonly version?: VersionId;
+    }
   | { readonly kind: 'remove'; readonly seen: Tag };
 
 export interface HistoryEntry {

@@ -54,17 +54,22 @@ function spreadActions(
   const { reason } = decision;
   const wanted = PLACES.filter((place) => takes(seen[place], id, snapshot.now));
   const { allowed, pending } = permitted(wanted, snapshot, permissions);
-  const unreached = STORE_PLACES.filter((place) => snapshot.places[place].kind === 'failed' && id !== entry?.at[place]);
+  const unreached = STORE_PLACES.filter(
+    (place) => snapshot.places[place].kind === 'failed' && id !== entry?.at[place],
+  );
   const where = keepWhere(snapshot, permissions);
   const replaced = (version: SeenVersion) =>
     allowed.some((place) => {
       const sighting = seen[place];
       return sighting.kind === 'version' && sighting.version.id === version.id;
     });
-  const losers = decision.losers.filter((loser) => loser.id !== id && replaced(loser) && !inHistory(loser.id, seen, entry));
+  const losers = decision.losers.filter(
+    (loser) => loser.id !== id && replaced(loser) && !inHistory(loser.id, seen, entry),
+  );
 
   const actions: Action[] = [];
-  for (const version of losers) actions.push({ kind: 'keep', version, where, reason: `replaced by ${shortId(id)}: ${reason}` });
+  for (const version of losers)
+    actions.push({ kind: 'keep', version, where, reason: `replaced by ${shortId(id)}: ${reason}` });
   actions.push(...aside(allowed, seen, where));
   const writesStore = allowed.some((place) => place === 'store' || place === 'backup');
   if (writesStore && decision.winner.from !== 'history' && !inHistory(id, seen, entry)) {
@@ -74,7 +79,12 @@ function spreadActions(
     actions.push({ kind: 'unbury', tag: decision.ends.tag, reason });
   }
   for (const place of storeFirst(allowed)) {
-    actions.push({ kind: 'write', place, seen: seen[place], reason: writeReason(seen[place], place, decision) });
+    actions.push({
+      kind: 'write',
+      place,
+      seen: seen[place],
+      reason: writeReason(seen[place], place, decision),
+    });
   }
   return { actions, pending: [...pending, ...unreached] };
 }
@@ -90,7 +100,8 @@ function deleteActions(
   const holding = PLACES.filter((place) => isThere(seen[place], place));
   const writable = storeWritable(snapshot, permissions);
   // Nothing is removed anywhere before the store has the tombstone.
-  if (decision.tag === undefined && !writable) return { actions: [], pending: ['store', ...holding.filter((place) => place !== 'store')] };
+  if (decision.tag === undefined && !writable)
+    return { actions: [], pending: ['store', ...holding.filter((place) => place !== 'store')] };
 
   const { allowed, pending } = permitted(holding, snapshot, permissions);
   const where = keepWhere(snapshot, permissions);
@@ -127,7 +138,11 @@ function isThere(sighting: Sighting, place: Place): boolean {
   return sighting.kind === 'version' || invalidInStore;
 }
 
-function permitted(wanted: readonly Place[], snapshot: Snapshot, permissions: Permissions): { allowed: Place[]; pending: Place[] } {
+function permitted(
+  wanted: readonly Place[],
+  snapshot: Snapshot,
+  permissions: Permissions,
+): { allowed: Place[]; pending: Place[] } {
   const allowed = wanted.filter(
     (place) => (place !== 'store' && place !== 'backup') || storeWritable(snapshot, permissions),
   );
@@ -160,19 +175,33 @@ function aside(places: readonly Place[], seen: CredentialSnapshot, where: 'histo
     const sighting = seen[place];
     if (sighting.kind !== 'invalid') return [];
     const destination = place === 'store' || place === 'backup' ? where : 'host';
-    return [{ kind: 'keep-aside', place, bytes: sighting.bytes, where: destination, reason: `what the ${placeName(place)} holds ${sighting.reason}` }];
+    return [
+      {
+        kind: 'keep-aside',
+        place,
+        bytes: sighting.bytes,
+        where: destination,
+        reason: `what the ${placeName(place)} holds ${sighting.reason}`,
+      },
+    ];
   });
 }
 
-function writeReason(sighting: Sighting, place: Place, decision: Extract<Decision, { kind: 'spread' }>): string {
-  if (sighting.kind === 'invalid') return `the file in the ${placeName(place)} ${sighting.reason}; ${decision.reason}`;
+function writeReason(
+  sighting: Sighting,
+  place: Place,
+  decision: Extract<Decision, { kind: 'spread' }>,
+): string {
+  if (sighting.kind === 'invalid')
+    return `the file in the ${placeName(place)} ${sighting.reason}; ${decision.reason}`;
   return decision.reason;
 }
 
 function distinct(sightings: readonly Sighting[]): readonly SeenVersion[] {
   const versions = new Map<VersionId, SeenVersion>();
   for (const sighting of sightings) {
-    if (sighting.kind === 'version' && !versions.get(sighting.version.id)?.bytes) versions.set(sighting.version.id, sighting.version);
+    if (sighting.kind === 'version' && !versions.get(sighting.version.id)?.bytes)
+      versions.set(sighting.version.id, sighting.version);
   }
   return [...versions.values()];
 }

@@ -23,10 +23,15 @@ import {
   winnerId,
 } from './model.ts';
 import { GUARD_WINDOW_MS } from './rules/guard.ts';
-import { isSameTombstone } from './rules/tombstone.ts';
 import { MAX_SUPERSEDED } from './rules/superseded.ts';
+import { isSameTombstone } from './rules/tombstone.ts';
 
-export const EMPTY_BASE: Base = { markers: {}, credentials: new Map(), deletions: new Map(), intents: new Map() };
+export const EMPTY_BASE: Base = {
+  markers: {},
+  credentials: new Map(),
+  deletions: new Map(),
+  intents: new Map(),
+};
 
 /** How carrying out one credential's actions ended. */
 export interface Outcome {
@@ -56,11 +61,19 @@ export function nextEntry(
   if (decision.kind === 'delete') {
     if (!outcome.complete && decision.tag === undefined) return entry;
     const buried = burial(decision, seen, entry, outcome, snapshot);
-    if (pending.length > 0 || !outcome.complete || !storeListed(snapshot)) return entry && { ...entry, buried };
+    if (pending.length > 0 || !outcome.complete || !storeListed(snapshot))
+      return entry && { ...entry, buried };
     const gone = [entry?.agreed?.id, decision.tombstone.version, ...versionsIn(seen)];
-    return { agreed: undefined, at: {}, tags: {}, superseded: extend(entry?.superseded, gone, undefined), buried };
+    return {
+      agreed: undefined,
+      at: {},
+      tags: {},
+      superseded: extend(entry?.superseded, gone, undefined),
+      buried,
+    };
   }
-  if (decision.kind !== 'spread' || !outcome.complete || pending.length > 0 || !storeListed(snapshot)) return entry;
+  if (decision.kind !== 'spread' || !outcome.complete || pending.length > 0 || !storeListed(snapshot))
+    return entry;
 
   const id = winnerId(decision.winner);
   const written = new Set(actions.flatMap((action) => (action.kind === 'write' ? [action.place] : [])));
@@ -68,8 +81,17 @@ export function nextEntry(
     const sighting = seen[place];
     return written.has(place) || (sighting.kind === 'version' && sighting.version.id === id);
   };
-  const kept = actions.some((action) => action.kind === 'keep' && action.where === 'history' && action.version.id === id);
-  const agreed = agreedVersion(decision.winner.from === 'history' || kept, outcome.winner, id, seen, entry, snapshot.now);
+  const kept = actions.some(
+    (action) => action.kind === 'keep' && action.where === 'history' && action.version.id === id,
+  );
+  const agreed = agreedVersion(
+    decision.winner.from === 'history' || kept,
+    outcome.winner,
+    id,
+    seen,
+    entry,
+    snapshot.now,
+  );
   if (!agreed) return entry;
   const at: Partial<Record<Place, VersionId>> = { ...entry?.at };
   for (const place of PLACES) {
@@ -92,7 +114,12 @@ export function nextEntry(
 }
 
 /** The note of a store write that is about to be made. */
-export function intentOf(version: Version, seen: CredentialSnapshot, entry: BaseEntry | undefined, now: number): Intent {
+export function intentOf(
+  version: Version,
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+  now: number,
+): Intent {
   return {
     version: describe(version, now, true),
     held: LOCAL_PLACES.filter((place) => {
@@ -114,7 +141,12 @@ export function nextMarkers(base: Base, places: Snapshot['places']): Base['marke
 }
 
 /** The deletions that the guard counts: what of the last day has not come back. */
-export function nextDeletions(base: Base, deleted: readonly CredentialName[], living: readonly CredentialName[], now: number): Base['deletions'] {
+export function nextDeletions(
+  base: Base,
+  deleted: readonly CredentialName[],
+  living: readonly CredentialName[],
+  now: number,
+): Base['deletions'] {
   const deletions = new Map([...base.deletions].filter(([, time]) => now - time < GUARD_WINDOW_MS));
   for (const name of living) deletions.delete(name);
   for (const name of deleted) deletions.set(name, now);
@@ -136,12 +168,19 @@ function agreedVersion(
       const sighting = seen[place];
       return sighting.kind === 'version' && sighting.version.id === id && sighting.recorded === true;
     });
-  if (entry?.agreed?.id === id) return recorded && !entry.agreed.recorded ? { ...entry.agreed, recorded } : entry.agreed;
+  if (entry?.agreed?.id === id)
+    return recorded && !entry.agreed.recorded ? { ...entry.agreed, recorded } : entry.agreed;
   return winner?.bytes && describe({ ...winner, bytes: winner.bytes }, now, recorded);
 }
 
 function describe(version: Version, now: number, recorded: boolean): AgreedVersion {
-  return { id: version.id, freshness: version.freshness, fields: fieldDigests(contentOf(version)), agreedAt: now, recorded };
+  return {
+    id: version.id,
+    freshness: version.freshness,
+    fields: fieldDigests(contentOf(version)),
+    agreedAt: now,
+    recorded,
+  };
 }
 
 function burial(
@@ -151,7 +190,8 @@ function burial(
   outcome: Outcome,
   snapshot: Snapshot,
 ): Burial {
-  const before = entry?.buried && isSameTombstone(entry.buried.tombstone, tombstone) ? entry.buried.cleared : {};
+  const before =
+    entry?.buried && isSameTombstone(entry.buried.tombstone, tombstone) ? entry.buried.cleared : {};
   const cleared: Partial<Record<LocalPlace, number>> = {};
   for (const place of LOCAL_PLACES) {
     if (outcome.removed.includes(place)) cleared[place] = snapshot.now;

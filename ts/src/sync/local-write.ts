@@ -24,7 +24,12 @@ const LATE_WRITE_MS = 300;
  * Puts bytes in the place of what was seen, atomically, 0600. The directory entry is durable only after the
  * caller's `fsyncDirectory` of `dirname(localPath(...))`.
  */
-export async function writeLocal(directory: string, name: CredentialName, bytes: Uint8Array, seen: Sighting): Promise<LocalOutcome> {
+export async function writeLocal(
+  directory: string,
+  name: CredentialName,
+  bytes: Uint8Array,
+  seen: Sighting,
+): Promise<LocalOutcome> {
   const path = localPath(directory, name);
   const old = seen.kind === 'absent' ? undefined : openOld(path);
   try {
@@ -48,7 +53,11 @@ export async function writeLocal(directory: string, name: CredentialName, bytes:
 }
 
 /** Removes a file that still is as it was seen. */
-export async function removeLocal(directory: string, name: CredentialName, seen: Sighting): Promise<LocalOutcome> {
+export async function removeLocal(
+  directory: string,
+  name: CredentialName,
+  seen: Sighting,
+): Promise<LocalOutcome> {
   const path = localPath(directory, name);
   try {
     const now = readLocal(path);
@@ -85,7 +94,10 @@ async function lookForLateWrite(descriptor: number, seen: Sighting): Promise<Loc
     const now = readDescriptor(descriptor);
     if (isSame(now, seen)) return { kind: 'done' };
     if (now.kind === 'version') return { kind: 'late-write', sighting: now };
-    if (Date.now() >= deadline) return now.kind === 'invalid' && now.bytes.length > 0 ? { kind: 'late-write', sighting: now } : { kind: 'done' };
+    if (Date.now() >= deadline)
+      return now.kind === 'invalid' && now.bytes.length > 0
+        ? { kind: 'late-write', sighting: now }
+        : { kind: 'done' };
     await sleep(10);
   }
 }
@@ -108,7 +120,8 @@ async function ensureParents(directory: string, path: string): Promise<void> {
   if (parent === directory) return ensureDirectory(directory);
   await ensureParents(directory, parent);
   const status = lstatSync(parent, { throwIfNoEntry: false });
-  if (status?.isSymbolicLink()) throw Object.assign(new Error(`${parent} is a symbolic link`), { code: 'ELOOP' });
+  if (status?.isSymbolicLink())
+    throw Object.assign(new Error(`${parent} is a symbolic link`), { code: 'ELOOP' });
   await ensureDirectory(parent);
 }
 

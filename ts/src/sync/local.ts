@@ -1,5 +1,14 @@
 /** The auth dir and the CCS dir: what they hold now. Nothing here writes. */
-import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type CredentialName, parseName } from '../credential/name.ts';
@@ -39,11 +48,17 @@ export interface LocalListing {
 export async function listLocal(place: LocalPlace, directory: string): Promise<LocalListing> {
   const scan = newScan(place, directory);
   try {
-    if (!exists(directory)) return listing(scan, { kind: 'listed', marker: undefined, folds: false }, new Map(), new Set());
+    if (!exists(directory))
+      return listing(scan, { kind: 'listed', marker: undefined, folds: false }, new Map(), new Set());
     walk(scan, '', place === 'auth' ? MAX_DEPTH : 0);
     const paused = place === 'ccs' ? pausedNames(directory) : new Set<CredentialName>();
     const sightings = await readAll(scan);
-    return listing(scan, { kind: 'listed', marker: readMarker(directory), folds: foldsCase(directory, sightings) }, sightings, paused);
+    return listing(
+      scan,
+      { kind: 'listed', marker: readMarker(directory), folds: foldsCase(directory, sightings) },
+      sightings,
+      paused,
+    );
   } catch (error) {
     return listing(scan, { kind: 'failed', reason: listingReason(directory, error) }, new Map(), new Set());
   }
@@ -70,7 +85,11 @@ export function changedSince(
   const ours = (name: CredentialName, path: string) => {
     const bytes = written.get(name);
     const now = readLocal(path);
-    return now.kind === 'version' && bytes !== undefined && Buffer.compare(now.version.bytes ?? Buffer.alloc(0), bytes) === 0;
+    return (
+      now.kind === 'version' &&
+      bytes !== undefined &&
+      Buffer.compare(now.version.bytes ?? Buffer.alloc(0), bytes) === 0
+    );
   };
   const names = new Set([...scan.files.keys(), ...listing.stamps.keys(), ...written.keys()]);
   return [...names].some((name) => {
@@ -107,7 +126,10 @@ export function readDescriptor(descriptor: number): Sighting {
   if (status.isDirectory()) return { kind: 'unreadable', reason: 'is a folder' };
   if (!status.isFile()) return { kind: 'unreadable', reason: 'is not a regular file' };
   if (status.size > MAX_OBJECT_BYTES) {
-    return { kind: 'unreadable', reason: `is ${status.size} bytes long, more than the ${MAX_OBJECT_BYTES} that any credential has` };
+    return {
+      kind: 'unreadable',
+      reason: `is ${status.size} bytes long, more than the ${MAX_OBJECT_BYTES} that any credential has`,
+    };
   }
   const bytes = readFileSync(descriptor);
   const parsed = parseCredential(bytes);
@@ -148,7 +170,16 @@ interface Scan {
 }
 
 function newScan(place: LocalPlace, directory: string): Scan {
-  return { place, directory, files: new Map(), unreadable: new Map(), hidden: [], problems: [], stamps: new Map(), count: 0 };
+  return {
+    place,
+    directory,
+    files: new Map(),
+    unreadable: new Map(),
+    hidden: [],
+    problems: [],
+    stamps: new Map(),
+    count: 0,
+  };
 }
 
 /** Device, inode, size and modification time in nanoseconds; undefined if there is nothing. */
@@ -180,7 +211,8 @@ function walk(scan: Scan, below: string, depth: number): void {
     if (entry.isSymbolicLink() && !entry.name.endsWith('.json')) {
       // A linked folder is not followed; what an earlier run saw below it is unknown, not gone.
       scan.hidden.push(relative);
-      if (depth > 0 && pointsToDirectory(join(here, entry.name))) report(scan, relative, 'is a symbolic link to a folder, which is not followed');
+      if (depth > 0 && pointsToDirectory(join(here, entry.name)))
+        report(scan, relative, 'is a symbolic link to a folder, which is not followed');
       continue;
     }
     if (check.ok) {
@@ -204,10 +236,20 @@ function walkInto(scan: Scan, relative: string, depth: number): void {
 }
 
 function report(scan: Scan, subject: string, reason: string): void {
-  scan.problems.push({ subject, place: scan.place, reason, remedy: 'Put a regular file with a plain name there, or move it away.' });
+  scan.problems.push({
+    subject,
+    place: scan.place,
+    reason,
+    remedy: 'Put a regular file with a plain name there, or move it away.',
+  });
 }
 
-function unusualKind(entry: { isSymbolicLink(): boolean; isDirectory(): boolean; isFIFO(): boolean; isSocket(): boolean }): string {
+function unusualKind(entry: {
+  isSymbolicLink(): boolean;
+  isDirectory(): boolean;
+  isFIFO(): boolean;
+  isSocket(): boolean;
+}): string {
   if (entry.isSymbolicLink()) return 'is a symbolic link, which is not followed';
   if (entry.isDirectory()) return 'is a folder';
   if (entry.isFIFO()) return 'is a named pipe';
@@ -259,7 +301,9 @@ function pausedNames(ccsDirectory: string): ReadonlySet<CredentialName> {
 
 /** Whether the file system keeps one file for names that differ in case: seen on a name that is there. */
 function foldsCase(directory: string, sightings: ReadonlyMap<CredentialName, Sighting>): boolean {
-  const known = exists(join(directory, MARKER_NAME)) ? MARKER_NAME : [...sightings.keys()].find((name) => !name.includes('/'));
+  const known = exists(join(directory, MARKER_NAME))
+    ? MARKER_NAME
+    : [...sightings.keys()].find((name) => !name.includes('/'));
   if (known === undefined) return false;
   const swapped = known === known.toUpperCase() ? known.toLowerCase() : known.toUpperCase();
   if (swapped === known || readdirSync(directory).includes(swapped)) return false;

@@ -73,7 +73,12 @@ interface Owner {
 }
 
 async function thisProcess(lockPath: string): Promise<Owner> {
-  return { pid: process.pid, started: startOf(process.pid) ?? '', realm: realm(), lock: await identity(lockPath) };
+  return {
+    pid: process.pid,
+    started: startOf(process.pid) ?? '',
+    realm: realm(),
+    lock: await identity(lockPath),
+  };
 }
 
 async function identity(lockPath: string): Promise<string> {
@@ -86,7 +91,8 @@ async function holderIsDead(lockPath: string, ownerPath: string): Promise<boolea
   let owner: Partial<Owner>;
   try {
     owner = JSON.parse(await readFile(ownerPath, 'utf8')) as Partial<Owner>;
-    if (typeof owner.pid !== 'number' || owner.realm !== realm() || owner.lock !== (await identity(lockPath))) return false;
+    if (typeof owner.pid !== 'number' || owner.realm !== realm() || owner.lock !== (await identity(lockPath)))
+      return false;
   } catch {
     return false;
   }

@@ -207,7 +207,12 @@ export type Winner =
 /** One step, in the order in which it is carried out. `reason` says why, in words. */
 export type Action = { readonly reason: string } & (
   | { readonly kind: 'keep'; readonly version: SeenVersion; readonly where: 'history' | 'host' }
-  | { readonly kind: 'keep-aside'; readonly place: Place; readonly bytes: Uint8Array; readonly where: 'history' | 'host' }
+  | {
+      readonly kind: 'keep-aside';
+      readonly place: Place;
+      readonly bytes: Uint8Array;
+      readonly where: 'history' | 'host';
+    }
   | { readonly kind: 'bury'; readonly tombstone: Tombstone }
   | { readonly kind: 'unbury'; readonly tag: Tag }
   | { readonly kind: 'write'; readonly place: Place; readonly seen: Sighting }

@@ -13,8 +13,9 @@
  *
  * Then the guard looks at all deletions together (`guard`), and what is decided becomes actions (`actions.ts`).
  */
-import type { CredentialName } from '../credential/name.ts';
+
 import { mergeVersions } from '../credential/merge.ts';
+import type { CredentialName } from '../credential/name.ts';
 import type { Version, VersionId } from '../credential/version.ts';
 import { credentialActions } from './actions.ts';
 import {
@@ -26,8 +27,8 @@ import {
   LOCAL_PLACES,
   type Permissions,
   PLACES,
-  type Plan,
   type Place,
+  type Plan,
   type Snapshot,
   STORE_PLACES,
   type Tombstone,
@@ -105,7 +106,8 @@ export function decide(
     return {
       kind: 'held',
       reason: `its tombstone in the store ${seen.tombstone.reason}`,
-      remedy: 'Run the newest cliproxyapi-sync on this host; if it is damaged, remove that one object from the store.',
+      remedy:
+        'Run the newest cliproxyapi-sync on this host; if it is damaged, remove that one object from the store.',
     };
   }
   if (seen.tombstone) return decideBuried(seen, present, seen.tombstone, superseded, entry, now);
@@ -115,7 +117,9 @@ export function decide(
     version.id !== entry?.agreed?.id && holders.some((place) => change(place) === 'changed');
   const acceptable = present.filter(({ version }) => !superseded.has(version.id));
   const changed = acceptable.filter(isChange);
-  const fresh = changed.filter((candidate) => !isStale(candidate.version, entry?.agreed, isChosen(candidate, seen), now));
+  const fresh = changed.filter(
+    (candidate) => !isStale(candidate.version, entry?.agreed, isChosen(candidate, seen), now),
+  );
   const stale = fresh.length < changed.length;
 
   if (seen.history === undefined && needsHistory(changed, present, seen, entry)) return { kind: 'consult' };
@@ -135,14 +139,26 @@ export function decide(
         remedy: 'Nothing to do: the deletion is carried out when the store is back.',
       };
     }
-    const tombstone: Tombstone = { name, version: entry.agreed.id, freshness: entry.agreed.freshness, host, time: now };
+    const tombstone: Tombstone = {
+      name,
+      version: entry.agreed.id,
+      freshness: entry.agreed.freshness,
+      host,
+      time: now,
+    };
     return { kind: 'delete', tombstone, tag: undefined, reason: `deleted from ${placeNames(gone)}` };
   }
 
   const unchanged = acceptable.filter((candidate) => !isChange(candidate));
-  const agreed = unchanged.find(({ version }) => version.id === entry?.agreed?.id) ?? inOrder(unchanged, now)[0];
+  const agreed =
+    unchanged.find(({ version }) => version.id === entry?.agreed?.id) ?? inOrder(unchanged, now)[0];
   if (agreed) {
-    return spread(agreed, stale ? 'an older file was put back, which is not taken' : 'as last agreed', present, { stale });
+    return spread(
+      agreed,
+      stale ? 'an older file was put back, which is not taken' : 'as last agreed',
+      present,
+      { stale },
+    );
   }
   return heal(seen, entry, present, acceptable, superseded, now);
 }
@@ -166,13 +182,24 @@ function decideBuried(
   const [first, ...others] = inOrder(living, now) as [Candidate, ...Candidate[]];
   const ends = { tag };
   if (others.length > 0) return { ...merged([first, ...others], undefined, present, false), ends };
-  return { ...spread(first, `logged in again in ${placeNames(first.places)} after it was ${deleted}`, present, {}), ends };
+  return {
+    ...spread(first, `logged in again in ${placeNames(first.places)} after it was ${deleted}`, present, {}),
+    ends,
+  };
 }
 
 /** Rule 4, several changes: one version out of all of them. */
-function merged(ordered: readonly Candidate[], entry: BaseEntry | undefined, present: readonly Candidate[], stale: boolean): SpreadDecision {
+function merged(
+  ordered: readonly Candidate[],
+  entry: BaseEntry | undefined,
+  present: readonly Candidate[],
+  stale: boolean,
+): SpreadDecision {
   const [first] = ordered as [Candidate, ...Candidate[]];
-  const version = mergeVersions(ordered.map(({ version: { bytes, ...rest } }) => ({ ...rest, bytes: loaded(bytes) })) as [Version], entry?.agreed?.fields);
+  const version = mergeVersions(
+    ordered.map(({ version: { bytes, ...rest } }) => ({ ...rest, bytes: loaded(bytes) })) as [Version],
+    entry?.agreed?.fields,
+  );
   const where = placeNames(ordered.flatMap(({ places }) => places));
   const taken = ordered.find((candidate) => candidate.version.id === version.id);
   if (taken) {
@@ -200,7 +227,8 @@ function heal(
   now: number,
 ): Decision {
   const records = [...(seen.history ?? [])].sort((a, b) => b.arrived - a.arrived);
-  const record = records.find(({ id }) => id === entry?.agreed?.id) ?? records.find(({ id }) => !superseded.has(id));
+  const record =
+    records.find(({ id }) => id === entry?.agreed?.id) ?? records.find(({ id }) => !superseded.has(id));
   if (record) {
     const reason = `no place has it any more; taken from history (${record.host}, ${instantWords(record.arrived)})`;
     return {
@@ -214,7 +242,9 @@ function heal(
     };
   }
   const [best] = inOrder(acceptable.length > 0 ? acceptable : present, now);
-  return best ? spread(best, 'an older version, the only one that is left', present, {}) : { kind: 'nothing' };
+  return best
+    ? spread(best, 'an older version, the only one that is left', present, {})
+    : { kind: 'nothing' };
 }
 
 /**
@@ -235,7 +265,10 @@ function needsHistory(
     return present.length > 1 && (withoutBase || (inStore && !isChosen(candidate, seen)));
   }
   const goneHere = LOCAL_PLACES.some((place) => changeOf(seen[place], entry?.at[place]) === 'gone');
-  const known = present.length > 0 || entry?.agreed !== undefined || STORE_PLACES.some((place) => seen[place].kind === 'invalid');
+  const known =
+    present.length > 0 ||
+    entry?.agreed !== undefined ||
+    STORE_PLACES.some((place) => seen[place].kind === 'invalid');
   return known && !goneHere && !present.some(({ version }) => version.id === entry?.agreed?.id);
 }
 
@@ -243,7 +276,11 @@ function needsHistory(
 function isChosen(candidate: Candidate, seen: CredentialSnapshot): boolean {
   return STORE_PLACES.some((place) => {
     const sighting = seen[place];
-    return sighting.kind === 'version' && sighting.version.id === candidate.version.id && sighting.recorded === true;
+    return (
+      sighting.kind === 'version' &&
+      sighting.version.id === candidate.version.id &&
+      sighting.recorded === true
+    );
   });
 }
 
@@ -289,7 +326,10 @@ function changeWords({ places, version }: Candidate, entry: BaseEntry | undefine
 
 /** Whether carrying the decision out would take a credential away from some place, or the deletion is new. */
 function deletes(decision: Decision, seen: CredentialSnapshot, entry: BaseEntry | undefined): boolean {
-  return decision.kind === 'delete' && (decision.tag === undefined || (exists(seen, entry) && candidates(seen).length > 0));
+  return (
+    decision.kind === 'delete' &&
+    (decision.tag === undefined || (exists(seen, entry) && candidates(seen).length > 0))
+  );
 }
 
 function exists(seen: CredentialSnapshot, entry: BaseEntry | undefined): boolean {

@@ -13,25 +13,24 @@ import { writeMarker } from './local-write.ts';
 import { takeLock } from './lock.ts';
 import {
   type Base,
-  type GuardReport,
   LOCAL_PLACES,
   type LocalPlace,
   type Permissions,
-  type Place,
-  PLACES,
   type Plan,
   type Problem,
   type Snapshot,
 } from './model.ts';
 import { plan } from './plan.ts';
+import { emptyReport, makeReport, type RoundView, type RunReport } from './report.ts';
 import { consultHistory, takeSnapshot } from './snapshot.ts';
 import { newMarkerId, openState, type State, StateError } from './state.ts';
-import { placeName } from './words.ts';
 
 /** Layout of our records in the store: a store with a higher number is left alone. */
 export const STORE_FORMAT = 1;
 /** A run that keeps losing races to other hosts goes round this often, then gives up until the next run. */
 const MAX_ROUNDS = 8;
+
+export type { RunReport } from './report.ts';
 
 export interface RunRequest {
   readonly permissions: Permissions;
@@ -58,26 +57,6 @@ export type RunEvent =
   | { readonly kind: 'progress'; readonly done: number; readonly total: number }
   | { readonly kind: 'result'; readonly result: CredentialResult };
 
-export interface RunReport {
-  /** 0 done, 1 something failed or was refused, 75 try again, 78 configuration. */
-  readonly exitCode: 0 | 1 | 75 | 78;
-  readonly store: { readonly kind: string; readonly location: string };
-  /** Why the store could not be used, if so. */
-  readonly storeError: StoreError | undefined;
-  /** What the store's conditions cannot be trusted for; sentences. */
-  readonly weaknesses: readonly string[];
-  /** Credentials that were worked on, in order; in a dry run what would be done. */
-  readonly results: readonly CredentialResult[];
-  readonly pending: readonly { readonly name: CredentialName; readonly places: readonly Place[]; readonly reason: string }[];
-  readonly held: readonly { readonly name: CredentialName; readonly reason: string; readonly remedy: string }[];
-  readonly problems: readonly Problem[];
-  readonly guard: GuardReport | undefined;
-  /** How many credentials were looked at. */
-  readonly credentials: number;
-  /** Why the run ended before it was done, if so. */
-  readonly stopped: string | undefined;
-}
-
 /** Thrown inside a run to end it; what was done is in the base. */
 class Stopped extends Error {}
 
@@ -100,7 +79,8 @@ export async function run(request: RunRequest): Promise<RunReport> {
   try {
     return await rounds(request, state, store, () => {
       if (request.signal?.aborted) throw new Stopped('the time for this run is up');
-      if (lock && !lock.isHeld()) throw new Stopped('this process stood still for so long that another run took over');
+      if (lock && !lock.isHeld())
+        throw new Stopped('this process stood still for so long that another run took over');
     });
   } finally {
     await store.close().catch(() => undefined);
@@ -108,7 +88,12 @@ export async function run(request: RunRequest): Promise<RunReport> {
   }
 }
 
-async function rounds(request: RunRequest, state: State, store: Store, checkpoint: () => void): Promise<RunReport> {
+async function rounds(
+  request: RunRequest,
+  state: State,
+  store: Store,
+  checkpoint: () => void,
+): Promise<RunReport> {
   const results = new Map<CredentialName, CredentialResult>();
   let last: Round | undefined;
   let stopped: string | undefined;
@@ -127,14 +112,10 @@ async function rounds(request: RunRequest, state: State, store: Store, checkpoin
     if (!(error instanceof Stopped)) throw error;
     stopped = error.message;
   }
-  return report(store, last, [...results.values()], stopped);
+  return makeReport(store, last, [...results.values()], stopped);
 }
 
-interface Round {
-  readonly snapshot: Snapshot;
-  readonly plan: Plan;
-  readonly storeError: StoreError | undefined;
-  readonly stateProblems: readonly Problem[];
+interface Round extends RoundView {
   readonly lostRace: boolean;
   readonly again: boolean;
 }
@@ -185,7 +166,8 @@ async function round(
   let { snapshot } = seen;
   if (dryRun) {
     for (const planned of made.credentials) {
-      if (planned.actions.length > 0) results.set(planned.name, { plan: planned, outcome: 'done', failures: [] });
+      if (planned.actions.length > 0)
+        results.set(planned.name, { plan: planned, outcome: 'done', failures: [] });
     }
     return { snapshot, plan: made, storeError, stateProblems, lostRace: false, again: false };
   }
@@ -220,7 +202,11 @@ async function round(
   const disturbed = LOCAL_PLACES.some((place) => {
     const directory = directories[place];
     const listing = local[place];
-    return directory !== undefined && listing?.state.kind === 'listed' && changedSince(place, directory, listing, applied.written[place]);
+    return (
+      directory !== undefined &&
+      listing?.state.kind === 'listed' &&
+      changedSince(place, directory, listing, applied.written[place])
+    );
   });
   storeError ??= applied.storeError;
   return {
@@ -233,7 +219,10 @@ async function round(
   };
 }
 
-async function listStore(store: Store, writes: boolean): Promise<{ listing?: StoreListing; error?: StoreError }> {
+async function listStore(
+  store: Store,
+  writes: boolean,
+): Promise<{ listing?: StoreListing; error?: StoreError }> {
   try {
     const listing = await store.list();
     checkMarker(listing.marker, store);
@@ -257,12 +246,18 @@ function checkMarker(marker: StoreMarker | undefined, store: Store): void {
   }
 }
 
-async function loadBase(state: State, storeId: string | undefined): Promise<{ base: Base; problems: readonly Problem[] }> {
+async function loadBase(
+  state: State,
+  storeId: string | undefined,
+): Promise<{ base: Base; problems: readonly Problem[] }> {
   return storeId === undefined ? { base: EMPTY_BASE, problems: [] } : state.loadBase(storeId);
 }
 
 /** Gives each local place that has none its marker. The base still takes it for a first join in this run. */
-async function markLocalPlaces(snapshot: Snapshot, directories: Readonly<Record<LocalPlace, string | undefined>>): Promise<Snapshot> {
+async function markLocalPlaces(
+  snapshot: Snapshot,
+  directories: Readonly<Record<LocalPlace, string | undefined>>,
+): Promise<Snapshot> {
   const places = { ...snapshot.places };
   const problems = [...snapshot.problems];
   for (const place of LOCAL_PLACES) {
@@ -309,82 +304,4 @@ async function untilAborted<T>(signal: AbortSignal | undefined, work: Promise<T>
   } finally {
     if (onAbort) signal.removeEventListener('abort', onAbort);
   }
-}
-
-function report(
-  store: Store,
-  last: Round | undefined,
-  results: readonly CredentialResult[],
-  stopped: string | undefined,
-): RunReport {
-  const planned = last?.plan.credentials ?? [];
-  const held = planned.flatMap(({ name, decision }) =>
-    decision.kind === 'held' ? [{ name, reason: decision.reason, remedy: decision.remedy }] : [],
-  );
-  const pending = planned.flatMap(({ name, pending: places, decision }) =>
-    places.length > 0 ? [{ name, places, reason: 'reason' in decision ? decision.reason : '' }] : [],
-  );
-  const problems = [...(last?.stateProblems ?? []), ...(last?.snapshot.problems ?? []), ...(last ? placeProblems(last.snapshot) : []), ...(last ? sightingProblems(last, results) : [])];
-  const failed = results.some(({ outcome }) => outcome === 'failed');
-  const storeError = last?.storeError;
-  const wrong = failed || held.length > 0 || last?.plan.guard !== undefined || problems.some(({ place }) => place !== 'state');
-  const exitCode = storeError?.kind === 'configuration' ? 78 : storeError?.kind === 'refused' || wrong ? 1 : storeError || stopped !== undefined ? 75 : 0;
-  return {
-    exitCode,
-    store: { kind: store.kind, location: store.location },
-    storeError,
-    weaknesses: store.weaknesses?.() ?? [],
-    results,
-    pending,
-    held,
-    problems,
-    guard: last?.plan.guard,
-    credentials: planned.filter(({ decision }) => decision.kind === 'spread').length,
-    stopped,
-  };
-}
-
-/** Places that could not be listed. The store's own error is reported apart. */
-function placeProblems(snapshot: Snapshot): readonly Problem[] {
-  return LOCAL_PLACES.flatMap((place) => {
-    const state = snapshot.places[place];
-    if (state.kind !== 'failed') return [];
-    return [{ subject: `the ${placeName(place)}`, place, reason: `is left alone: ${state.reason}`, remedy: 'Correct that and run again; nothing was deleted.' }];
-  });
-}
-
-/** Files and objects that are no credentials, or cannot be read, and were not put right by this run. */
-function sightingProblems({ snapshot }: Round, results: readonly CredentialResult[]): readonly Problem[] {
-  const healed = new Set(
-    results.flatMap(({ plan: { name, actions }, outcome }) =>
-      outcome === 'done' ? actions.flatMap((action) => (action.kind === 'write' || action.kind === 'remove' ? [`${action.place} ${name}`] : [])) : [],
-    ),
-  );
-  return [...snapshot.credentials].flatMap(([name, seen]) =>
-    PLACES.flatMap((place): Problem[] => {
-      const sighting = seen[place];
-      if ((sighting.kind !== 'invalid' && sighting.kind !== 'unreadable') || healed.has(`${place} ${name}`)) return [];
-      const remedy =
-        sighting.kind === 'invalid'
-          ? 'It is not copied anywhere, and nothing is deleted for it. If it stays so, log in again or put a good copy there.'
-          : 'It is left alone. Put a regular, readable file there, or move it away.';
-      return [{ subject: name, place, reason: sighting.reason, remedy }];
-    }),
-  );
-}
-
-function emptyReport(exitCode: RunReport['exitCode'], stopped: string): RunReport {
-  return {
-    exitCode,
-    store: { kind: '', location: '' },
-    storeError: undefined,
-    weaknesses: [],
-    results: [],
-    pending: [],
-    held: [],
-    problems: [],
-    guard: undefined,
-    credentials: 0,
-    stopped,
-  };
 }

@@ -3,7 +3,14 @@ import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type CredentialName, parseName } from '../credential/name.ts';
 import { parseCredential } from '../credential/version.ts';
-import type { HistoryRecord, ListedObject, ReadAnswer, Reference, Store, StoreListing } from '../stores/store.ts';
+import type {
+  HistoryRecord,
+  ListedObject,
+  ReadAnswer,
+  Reference,
+  Store,
+  StoreListing,
+} from '../stores/store.ts';
 import { type LocalListing, localPath, readLocal } from './local.ts';
 import {
   type Base,
@@ -27,7 +34,9 @@ const GONE_CONFIRM_MS = 300;
 
 export interface Listings {
   readonly local: Readonly<Record<LocalPlace, LocalListing | undefined>>;
-  readonly store: { readonly kind: 'listed'; readonly listing: StoreListing } | { readonly kind: 'failed'; readonly reason: string };
+  readonly store:
+    | { readonly kind: 'listed'; readonly listing: StoreListing }
+    | { readonly kind: 'failed'; readonly reason: string };
 }
 
 /**
@@ -84,7 +93,11 @@ export async function takeSnapshot(
 }
 
 /** The snapshot with the history of these credentials in it. */
-export async function consultHistory(snapshot: Snapshot, names: readonly CredentialName[], store: Store): Promise<Snapshot> {
+export async function consultHistory(
+  snapshot: Snapshot,
+  names: readonly CredentialName[],
+  store: Store,
+): Promise<Snapshot> {
   const records = groupByName(await store.history(names));
   const credentials = new Map(snapshot.credentials);
   for (const name of names) {
@@ -95,13 +108,14 @@ export async function consultHistory(snapshot: Snapshot, names: readonly Credent
 }
 
 function localSighting(listing: LocalListing | undefined, place: LocalPlace, name: CredentialName): Sighting {
-  if (!listing || listing.state.kind !== 'listed') return { kind: 'unknown' };
+  if (listing?.state.kind !== 'listed') return { kind: 'unknown' };
   // The CCS dir is flat.
   if (place === 'ccs' && name.includes('/')) return { kind: 'unknown' };
   const sighting = listing.sightings.get(name) ?? { kind: 'absent' };
   if (sighting.kind !== 'absent') return sighting;
   if (listing.paused.has(name)) return { kind: 'paused' };
-  if (listing.hidden.some((folder) => name.startsWith(`${folder}/`))) return { kind: 'unreadable', reason: 'lies in a folder that cannot be looked into' };
+  if (listing.hidden.some((folder) => name.startsWith(`${folder}/`)))
+    return { kind: 'unreadable', reason: 'lies in a folder that cannot be looked into' };
   return sighting;
 }
 
@@ -115,13 +129,27 @@ interface Remote {
   readonly tombstones: ReadonlyMap<CredentialName, TombstoneSighting>;
 }
 
-async function readStore(listings: Listings, snapshot: Snapshot, base: Base, store: Store, problems: Problem[]): Promise<Remote> {
-  const remote = { store: new Map<CredentialName, Sighting>(), backup: new Map<CredentialName, Sighting>(), tombstones: new Map<CredentialName, TombstoneSighting>() };
+async function readStore(
+  listings: Listings,
+  snapshot: Snapshot,
+  base: Base,
+  store: Store,
+  problems: Problem[],
+): Promise<Remote> {
+  const remote = {
+    store: new Map<CredentialName, Sighting>(),
+    backup: new Map<CredentialName, Sighting>(),
+    tombstones: new Map<CredentialName, TombstoneSighting>(),
+  };
   if (listings.store.kind !== 'listed') return remote;
   const { listing } = listings.store;
 
-  const read = async (references: readonly Reference[], take: (name: CredentialName, answer: ReadAnswer) => void) => {
-    if (references.length > 0) await store.read(references, (reference, answer) => take(reference.name as CredentialName, answer));
+  const read = async (
+    references: readonly Reference[],
+    take: (name: CredentialName, answer: ReadAnswer) => void,
+  ) => {
+    if (references.length > 0)
+      await store.read(references, (reference, answer) => take(reference.name as CredentialName, answer));
   };
   const digests = new Map<CredentialName, { readonly md5: string; readonly sighting: Sighting }>();
   for (const place of STORE_PLACES) {
@@ -130,14 +158,16 @@ async function readStore(listings: Listings, snapshot: Snapshot, base: Base, sto
     for (const [key, object] of listed) {
       const name = checkedName(key, place, problems);
       if (name === undefined) continue;
-      const known = knownByTag(base, snapshot, place, name, object) ?? knownByDigest(digests.get(name), object);
+      const known =
+        knownByTag(base, snapshot, place, name, object) ?? knownByDigest(digests.get(name), object);
       if (known) remote[place].set(name, known);
       else unknown.push({ area: place === 'store' ? 'current' : 'backup', name });
     }
     await read(unknown, (name, answer) => {
       const sighting = sightingOf(answer);
       remote[place].set(name, sighting);
-      if (answer.kind === 'object' && place === 'store') digests.set(name, { md5: md5(answer.bytes), sighting });
+      if (answer.kind === 'object' && place === 'store')
+        digests.set(name, { md5: md5(answer.bytes), sighting });
     });
   }
 
@@ -151,28 +181,49 @@ async function readStore(listings: Listings, snapshot: Snapshot, base: Base, sto
   });
   await read(tombstones, (name, answer) => {
     if (answer.kind === 'absent') return;
-    remote.tombstones.set(name, answer.kind === 'object' ? parseTombstone(answer.bytes, answer.tag, name) : { kind: 'invalid', reason: readFailure(answer) });
+    remote.tombstones.set(
+      name,
+      answer.kind === 'object'
+        ? parseTombstone(answer.bytes, answer.tag, name)
+        : { kind: 'invalid', reason: readFailure(answer) },
+    );
   });
   return remote;
 }
 
 /** An object with the tag that the base remembers holds the version that the base remembers. */
-function knownByTag(base: Base, snapshot: Snapshot, place: StorePlace, name: CredentialName, object: ListedObject): Sighting | undefined {
+function knownByTag(
+  base: Base,
+  snapshot: Snapshot,
+  place: StorePlace,
+  name: CredentialName,
+  object: ListedObject,
+): Sighting | undefined {
   const entry = base.credentials.get(name);
   const id = entry?.at[place];
   if (!entry?.agreed || id === undefined || id !== entry.agreed.id) return undefined;
   if (entry.tags[place] !== object.tag || !belongs(base, snapshot, place)) return undefined;
-  return { kind: 'version', version: { id, freshness: entry.agreed.freshness }, tag: object.tag, recorded: entry.agreed.recorded };
+  return {
+    kind: 'version',
+    version: { id, freshness: entry.agreed.freshness },
+    tag: object.tag,
+    recorded: entry.agreed.recorded,
+  };
 }
 
 /**
  * A backup copy with the digest of the store's object holds the same bytes. Believed only where the store's tag
  * proved to be a digest for bytes that were read: some providers' tags look like one and are none.
  */
-function knownByDigest(primary: { readonly md5: string; readonly sighting: Sighting } | undefined, object: ListedObject): Sighting | undefined {
+function knownByDigest(
+  primary: { readonly md5: string; readonly sighting: Sighting } | undefined,
+  object: ListedObject,
+): Sighting | undefined {
   if (!primary || object.md5 !== primary.md5) return undefined;
   const { sighting } = primary;
-  return sighting.kind === 'version' || sighting.kind === 'invalid' ? { ...sighting, tag: object.tag } : undefined;
+  return sighting.kind === 'version' || sighting.kind === 'invalid'
+    ? { ...sighting, tag: object.tag }
+    : undefined;
 }
 
 function sightingOf(answer: ReadAnswer): Sighting {
@@ -180,31 +231,49 @@ function sightingOf(answer: ReadAnswer): Sighting {
   if (answer.kind !== 'object') return { kind: 'unreadable', reason: readFailure(answer) };
   const parsed = parseCredential(answer.bytes);
   if (!parsed.ok) return { kind: 'invalid', reason: parsed.reason, bytes: answer.bytes, tag: answer.tag };
-  return { kind: 'version', version: parsed.version, tag: answer.tag, recorded: answer.recorded === parsed.version.id };
+  return {
+    kind: 'version',
+    version: parsed.version,
+    tag: answer.tag,
+    recorded: answer.recorded === parsed.version.id,
+  };
 }
 
 function readFailure(answer: Extract<ReadAnswer, { kind: 'too-large' | 'failed' }>): string {
-  return answer.kind === 'too-large' ? `is ${answer.size} bytes long, more than any credential has` : answer.reason;
+  return answer.kind === 'too-large'
+    ? `is ${answer.size} bytes long, more than any credential has`
+    : answer.reason;
 }
 
 function checkedName(key: string, place: StorePlace, problems: Problem[]): CredentialName | undefined {
   const check = parseName(key);
   if (check.ok) return check.name;
   if (check.kind === 'refused') {
-    problems.push({ subject: key, place, reason: `${check.reason}; it is not copied`, remedy: 'Remove that object from the store, or give it a plain name.' });
+    problems.push({
+      subject: key,
+      place,
+      reason: `${check.reason}; it is not copied`,
+      remedy: 'Remove that object from the store, or give it a plain name.',
+    });
   }
   return undefined;
 }
 
 /** Where the store has no credential at all, what it once had is in history: a bucket emptied by hand is healed. */
-async function historyOfEmptyStore(listings: Listings, store: Store): Promise<ReadonlyMap<CredentialName, readonly HistoryRecord[]> | undefined> {
+async function historyOfEmptyStore(
+  listings: Listings,
+  store: Store,
+): Promise<ReadonlyMap<CredentialName, readonly HistoryRecord[]> | undefined> {
   if (listings.store.kind !== 'listed') return undefined;
   const { listing } = listings.store;
-  if (!listing.present || listing.marker === undefined || listing.current.size > 0 || listing.backup.size > 0) return undefined;
+  if (!listing.present || listing.marker === undefined || listing.current.size > 0 || listing.backup.size > 0)
+    return undefined;
   return groupByName(await store.history());
 }
 
-function groupByName(records: readonly HistoryRecord[]): ReadonlyMap<CredentialName, readonly HistoryRecord[]> {
+function groupByName(
+  records: readonly HistoryRecord[],
+): ReadonlyMap<CredentialName, readonly HistoryRecord[]> {
   const groups = new Map<CredentialName, HistoryRecord[]>();
   for (const record of records) groups.set(record.name, [...(groups.get(record.name) ?? []), record]);
   return groups;
@@ -217,7 +286,9 @@ async function confirmGone(
   base: Base,
 ): Promise<void> {
   const isGone = (place: Place, name: CredentialName, seen: CredentialSnapshot) =>
-    seen[place].kind === 'absent' && base.credentials.get(name)?.at[place] !== undefined && belongs(base, snapshot, place);
+    seen[place].kind === 'absent' &&
+    base.credentials.get(name)?.at[place] !== undefined &&
+    belongs(base, snapshot, place);
   const gone = LOCAL_PLACES.flatMap((place) =>
     [...credentials].flatMap(([name, seen]) => (isGone(place, name, seen) ? [{ place, name }] : [])),
   );

@@ -149,7 +149,11 @@ function named<T>(value: unknown, read: (item: unknown) => T): ReadonlyMap<Crede
   );
 }
 
-function partial<K extends string, T>(value: unknown, keys: readonly K[], read: (item: unknown) => T): Partial<Record<K, T>> {
+function partial<K extends string, T>(
+  value: unknown,
+  keys: readonly K[],
+  read: (item: unknown) => T,
+): Partial<Record<K, T>> {
   const source = object(value);
   const result: Partial<Record<K, T>> = {};
   for (const key of keys) if (source[key] !== undefined) result[key] = read(source[key]);

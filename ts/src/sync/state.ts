@@ -17,7 +17,7 @@ import { ensureDirectory, errorCode, writeFileAtomically } from '../files/atomic
 import type { StoreMemory } from '../stores/store.ts';
 import { EMPTY_BASE } from './base.ts';
 import type { Base, Intent, Problem } from './model.ts';
-import { parseBase, parseIntents, serializeBase, serializeIntents, STATE_FORMAT } from './state-format.ts';
+import { parseBase, parseIntents, STATE_FORMAT, serializeBase, serializeIntents } from './state-format.ts';
 
 export interface State {
   readonly directory: string;
@@ -55,7 +55,10 @@ export class StateError extends Error {
  * @param readOnly A dry run: nothing is written, whatever is asked.
  * @throws StateError if the directory cannot be made or written.
  */
-export async function openState(directory: string, { readOnly }: { readonly readOnly: boolean }): Promise<State> {
+export async function openState(
+  directory: string,
+  { readOnly }: { readonly readOnly: boolean },
+): Promise<State> {
   const write = async (path: string, text: string | Uint8Array) => {
     if (readOnly) return;
     try {
@@ -100,7 +103,10 @@ export async function openState(directory: string, { readOnly }: { readonly read
 
     async loadBase(storeId) {
       const problems: Problem[] = [];
-      const load = async <T>(path: string, parse: (text: string) => T | undefined): Promise<T | undefined> => {
+      const load = async <T>(
+        path: string,
+        parse: (text: string) => T | undefined,
+      ): Promise<T | undefined> => {
         const text = await readText(path);
         if (text === undefined) return undefined;
         checkFormat(path, text);
@@ -173,7 +179,9 @@ async function readMemories(path: string): Promise<Record<string, Record<string,
     const isRecord = (candidate: unknown): candidate is Record<string, unknown> =>
       typeof candidate === 'object' && candidate !== null && !Array.isArray(candidate);
     if (!isRecord(value)) return {};
-    return Object.fromEntries(Object.entries(value).filter((pair): pair is [string, Record<string, unknown>] => isRecord(pair[1])));
+    return Object.fromEntries(
+      Object.entries(value).filter((pair): pair is [string, Record<string, unknown>] => isRecord(pair[1])),
+    );
   } catch {
     // Only remembered to save requests: lost or damaged, it is found out again.
     return {};
@@ -185,11 +193,19 @@ function unusable(path: string, cause: unknown): StateError {
   const remedies: Record<string, string> = {
     ENOSPC: 'Free some space on that disk and run again; nothing was lost.',
     EDQUOT: 'Free some of your disk quota and run again; nothing was lost.',
-    EACCES: 'Give this user the right to write there, or set XDG_STATE_HOME to a directory that it may write.',
+    EACCES:
+      'Give this user the right to write there, or set XDG_STATE_HOME to a directory that it may write.',
     EPERM: 'Give this user the right to write there, or set XDG_STATE_HOME to a directory that it may write.',
     EROFS: 'Set XDG_STATE_HOME to a directory on a disk that can be written.',
     ENOTDIR: 'Something that is no directory has the name of one of the directories above it: move it away.',
   };
-  const kind = ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ELOOP'].includes(code) ? 'unwritable' : 'unusable';
-  return new StateError(kind, `cannot use the state at ${path}: ${code}`, remedies[code] ?? 'Look at that path.', { cause });
+  const kind = ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ELOOP'].includes(code)
+    ? 'unwritable'
+    : 'unusable';
+  return new StateError(
+    kind,
+    `cannot use the state at ${path}: ${code}`,
+    remedies[code] ?? 'Look at that path.',
+    { cause },
+  );
 }

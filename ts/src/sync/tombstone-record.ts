@@ -15,8 +15,14 @@ export function serializeTombstone(tombstone: Tombstone): Uint8Array {
     format: FORMAT,
     name: tombstone.name,
     version: tombstone.version,
-    ...(freshness.lastRefresh !== undefined && { lastRefresh: new Date(freshness.lastRefresh).toISOString(), lastRefreshMs: freshness.lastRefresh }),
-    ...(freshness.expired !== undefined && { expired: new Date(freshness.expired).toISOString(), expiredMs: freshness.expired }),
+    ...(freshness.lastRefresh !== undefined && {
+      lastRefresh: new Date(freshness.lastRefresh).toISOString(),
+      lastRefreshMs: freshness.lastRefresh,
+    }),
+    ...(freshness.expired !== undefined && {
+      expired: new Date(freshness.expired).toISOString(),
+      expiredMs: freshness.expired,
+    }),
     host: tombstone.host,
     time: new Date(tombstone.time).toISOString(),
   };
@@ -31,11 +37,17 @@ export function parseTombstone(bytes: Uint8Array, tag: Tag, name: CredentialName
   } catch {
     return { kind: 'invalid', reason: 'is damaged' };
   }
-  if (!isObject(record) || typeof record.format !== 'number') return { kind: 'invalid', reason: 'is damaged' };
+  if (!isObject(record) || typeof record.format !== 'number')
+    return { kind: 'invalid', reason: 'is damaged' };
   if (record.format > FORMAT) return { kind: 'invalid', reason: 'was written by a newer cliproxyapi-sync' };
   const { version, host } = record;
   const time = typeof record.time === 'string' ? Date.parse(record.time) : Number.NaN;
-  if (record.name !== name || typeof version !== 'string' || !/^[0-9a-f]{64}$/.test(version) || Number.isNaN(time)) {
+  if (
+    record.name !== name ||
+    typeof version !== 'string' ||
+    !/^[0-9a-f]{64}$/.test(version) ||
+    Number.isNaN(time)
+  ) {
     return { kind: 'invalid', reason: 'is damaged' };
   }
   return {

@@ -7,7 +7,11 @@ import { historyMetadataBytes, historyMetadataKey } from './history.ts';
 import type { HeldLock } from './lock.ts';
 
 /** Carries out one change in the contract's order, the store's lock held. */
-export async function commitInDirectory(files: Files, held: HeldLock, change: StoreChange): Promise<CommitOutcome> {
+export async function commitInDirectory(
+  files: Files,
+  held: HeldLock,
+  change: StoreChange,
+): Promise<CommitOutcome> {
   const tags: { current?: Tag; backup?: Tag; tombstone?: Tag } = {};
   let step: CommitStep = 'keep';
   try {
@@ -21,13 +25,21 @@ export async function commitInDirectory(files: Files, held: HeldLock, change: St
     }
     return { kind: 'done', ...tags };
   } catch (error) {
-    return { kind: 'failed', step, error: fileError(error, `write the ${step} step of ${change.name}`, files.root) };
+    return {
+      kind: 'failed',
+      step,
+      error: fileError(error, `write the ${step} step of ${change.name}`, files.root),
+    };
   }
 }
 
 const STEPS = ['tombstone', 'current', 'backup'] as const;
 
-async function keep(files: Files, held: HeldLock, { name, keep: entries, keepAside = [] }: StoreChange): Promise<void> {
+async function keep(
+  files: Files,
+  held: HeldLock,
+  { name, keep: entries, keepAside = [] }: StoreChange,
+): Promise<void> {
   const create = async (key: string, bytes: Uint8Array) => {
     if (!(await files.has(key))) await files.write(key, bytes, held.assertHeld);
   };

@@ -18,9 +18,17 @@ export function fileError(error: unknown, doing: string, root: string): StoreErr
       return new StoreError('refused', message('the file system is read-only'), 'Mount it for writing.');
     case 'ENOSPC':
     case 'EDQUOT':
-      return new StoreError('refused', message('the disk, or the quota, is full'), 'Make room, then run again.');
+      return new StoreError(
+        'refused',
+        message('the disk, or the quota, is full'),
+        'Make room, then run again.',
+      );
     case 'ENAMETOOLONG':
-      return new StoreError('refused', message('the path is too long'), 'Set LOCALSTORE_PATH to a shorter path.');
+      return new StoreError(
+        'refused',
+        message('the path is too long'),
+        'Set LOCALSTORE_PATH to a shorter path.',
+      );
     case 'ENOTDIR':
     case 'EISDIR':
     case 'EEXIST':
@@ -28,12 +36,18 @@ export function fileError(error: unknown, doing: string, root: string): StoreErr
     case 'ELOOP':
       return new StoreError(
         'refused',
-        message(`something that is not a regular file or directory, or a symbolic link, is in the way (${code})`),
+        message(
+          `something that is not a regular file or directory, or a symbolic link, is in the way (${code})`,
+        ),
         'Move it away, then run again.',
       );
     case 'EMFILE':
     case 'ENFILE':
-      return new StoreError('unreachable', message('too many files are open'), 'Try again, or raise the limit.');
+      return new StoreError(
+        'unreachable',
+        message('too many files are open'),
+        'Try again, or raise the limit.',
+      );
     default:
       return new StoreError(
         'unreachable',

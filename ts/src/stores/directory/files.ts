@@ -88,7 +88,8 @@ export function filesBelow(root: string): Files {
       } catch (error) {
         const code = errorCode(error);
         if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'absent' };
-        if (code === 'ELOOP') return unreadable('is, or is reached through, a symbolic link, which is not followed');
+        if (code === 'ELOOP')
+          return unreadable('is, or is reached through, a symbolic link, which is not followed');
         if (code === 'EACCES' || code === 'EPERM') return unreadable('may not be read by this user');
         if (code === 'ENXIO') return unreadable('is no regular file');
         throw error;

@@ -14,7 +14,10 @@ export function historyMetadataBytes({ host, reason, replaces }: HistoryEntry): 
 }
 
 /** The history of these credentials, or of all. */
-export async function readHistoryFiles(files: Files, names?: readonly CredentialName[]): Promise<HistoryRecord[]> {
+export async function readHistoryFiles(
+  files: Files,
+  names?: readonly CredentialName[],
+): Promise<HistoryRecord[]> {
   const prefixes = names ? [...new Set(names)].map(historyPrefix) : [HISTORY_PREFIX];
   const wanted = names && new Set<string>(names);
   const records: HistoryRecord[] = [];

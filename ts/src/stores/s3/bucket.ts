@@ -85,7 +85,8 @@ export function openBucket({ client, options, endpoint, timeouts, habits }: Buck
   const name = options.bucket;
   const location = `s3://${name} at ${endpoint.host}`;
   const limit = pLimit(MAX_PARALLEL);
-  const timed = <T>(run: (signal: AbortSignal) => Promise<T>) => limit(() => withDeadline(timeouts.overall, run));
+  const timed = <T>(run: (signal: AbortSignal) => Promise<T>) =>
+    limit(() => withDeadline(timeouts.overall, run));
   const failure = (error: unknown, doing: string) => storeErrorFrom(error, { doing, location, endpoint });
 
   async function head(key: string): Promise<HeadAnswer | undefined> {
@@ -171,7 +172,10 @@ export function openBucket({ client, options, endpoint, timeouts, habits }: Buck
         await timed((abortSignal) => client.send(command, { abortSignal }));
       } catch (error) {
         // Made by another host at the same moment, or taken by someone else: the next request to it tells.
-        if (['BucketAlreadyOwnedByYou', 'BucketAlreadyExists', 'OperationAborted'].includes(codeOf(error) ?? '')) return;
+        if (
+          ['BucketAlreadyOwnedByYou', 'BucketAlreadyExists', 'OperationAborted'].includes(codeOf(error) ?? '')
+        )
+          return;
         throw failure(error, 'make the bucket');
       }
     },

@@ -1,4 +1,4 @@
-import { type S3ClientConfig, S3Client } from '@aws-sdk/client-s3';
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import type { Endpoint } from './endpoint.ts';
 import type { S3Options, S3Timeouts } from './options.ts';

@@ -1,6 +1,13 @@
 import { sha256 } from '../../credential/version.ts';
 import { asideKey, historyKey, objectKey } from '../layout.ts';
-import { type CommitOutcome, type CommitStep, type ObjectChange, type StoreChange, StoreError, type Tag } from '../store.ts';
+import {
+  type CommitOutcome,
+  type CommitStep,
+  type ObjectChange,
+  type StoreChange,
+  StoreError,
+  type Tag,
+} from '../store.ts';
 import { historyMetadata } from './history.ts';
 import type { Writer } from './write.ts';
 
@@ -28,8 +35,12 @@ const STEPS = ['tombstone', 'current', 'backup'] as const;
 
 async function keep(writer: Writer, { name, keep: entries, keepAside = [] }: StoreChange): Promise<void> {
   await Promise.all([
-    ...entries.map((entry) => writer.create(historyKey(name, entry.id), entry.bytes, { metadata: historyMetadata(entry) })),
-    ...keepAside.map((bytes) => writer.create(asideKey(name, sha256(bytes)), bytes, { contentType: 'application/octet-stream' })),
+    ...entries.map((entry) =>
+      writer.create(historyKey(name, entry.id), entry.bytes, { metadata: historyMetadata(entry) }),
+    ),
+    ...keepAside.map((bytes) =>
+      writer.create(asideKey(name, sha256(bytes)), bytes, { contentType: 'application/octet-stream' }),
+    ),
   ]);
 }
 
@@ -46,4 +57,3 @@ async function apply(
 
 /** Metadata that says which version one of our programs wrote here: `x-amz-meta-sync-version`. */
 export const RECORDED = 'sync-version';
-

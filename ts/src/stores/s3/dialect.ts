@@ -27,7 +27,10 @@ export function rememberDialect(dialect: Dialect, now: number): Readonly<Record<
 /** What was remembered; undefined if there is nothing, it is too old, or it is of another form. */
 export function recallDialect(entry: unknown, now: number): Dialect | undefined {
   if (typeof entry !== 'object' || entry === null) return undefined;
-  const { schema, probed, conditions, etag, generation, conditionalDelete } = entry as Record<string, unknown>;
+  const { schema, probed, conditions, etag, generation, conditionalDelete } = entry as Record<
+    string,
+    unknown
+  >;
   const age = typeof probed === 'string' ? now - Date.parse(probed) : Number.NaN;
   // A date ahead of now is of a clock that was wrong.
   if (schema !== SCHEMA || !(age >= 0 && age < PROBE_AGAIN_MS)) return undefined;
@@ -55,7 +58,7 @@ export function weaknessesOf(dialect: Dialect): readonly string[] {
   if (dialect.conditions === 'none') {
     return [
       'This provider ignores conditions on writes. Two hosts that write the same credential within about a second ' +
-        'may replace each other\'s version: both stay in history, and the next run puts the order right.',
+        "may replace each other's version: both stay in history, and the next run puts the order right.",
     ];
   }
   if (!dialect.conditionalDelete) {

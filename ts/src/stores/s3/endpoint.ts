@@ -64,15 +64,21 @@ export function regionOfAwsHost(hostname: string): string | undefined {
   return region === undefined || region === 'external-1' ? 'us-east-1' : region;
 }
 
-const AWS_HOST = /^s3(?:-fips)?(?:\.dualstack)?(?:[.-]([a-z]{2}[a-z0-9-]*-\d|external-1))?\.amazonaws\.com(?:\.cn)?$/;
-const VIRTUAL_HOSTS = /^[^/]+?\.(s3[.-].*amazonaws\.com(\.cn)?|[a-z0-9-]+\.digitaloceanspaces\.com|.*r2\.cloudflarestorage\.com)$/;
+const AWS_HOST =
+  /^s3(?:-fips)?(?:\.dualstack)?(?:[.-]([a-z]{2}[a-z0-9-]*-\d|external-1))?\.amazonaws\.com(?:\.cn)?$/;
+const VIRTUAL_HOSTS =
+  /^[^/]+?\.(s3[.-].*amazonaws\.com(\.cn)?|[a-z0-9-]+\.digitaloceanspaces\.com|.*r2\.cloudflarestorage\.com)$/;
 const BUCKET = /^[A-Za-z0-9][A-Za-z0-9._-]{1,221}[A-Za-z0-9]$/;
-const ENDPOINT_REMEDY = 'Set OBJECTSTORE_ENDPOINT to a host such as s3.eu-central-1.amazonaws.com, or to https://HOST:PORT.';
+const ENDPOINT_REMEDY =
+  'Set OBJECTSTORE_ENDPOINT to a host such as s3.eu-central-1.amazonaws.com, or to https://HOST:PORT.';
 
 function parse(text: string): URL {
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(text)?.[1]?.toLowerCase();
   if (scheme !== undefined && scheme !== 'http' && scheme !== 'https') {
-    throw wrong(`The S3 endpoint has the scheme "${scheme}", which is neither http nor https.`, ENDPOINT_REMEDY);
+    throw wrong(
+      `The S3 endpoint has the scheme "${scheme}", which is neither http nor https.`,
+      ENDPOINT_REMEDY,
+    );
   }
   let url: URL;
   try {

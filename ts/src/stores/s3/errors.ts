@@ -61,13 +61,23 @@ function explain(error: unknown, context: ErrorContext): Explanation {
 function explainConnection(error: unknown, { endpoint }: ErrorContext): Explanation | undefined {
   const { host } = endpoint;
   const code = nodeCode(error);
-  const unreachable = (because: string, remedy: string): Explanation => ({ kind: 'unreachable', because, remedy });
+  const unreachable = (because: string, remedy: string): Explanation => ({
+    kind: 'unreachable',
+    because,
+    remedy,
+  });
   if (codeOf(error) === 'TimeoutError' || codeOf(error) === 'AbortError' || code === 'ETIMEDOUT') {
-    return unreachable(`${host} did not answer in time`, `Check the network and OBJECTSTORE_ENDPOINT. ${LATER}`);
+    return unreachable(
+      `${host} did not answer in time`,
+      `Check the network and OBJECTSTORE_ENDPOINT. ${LATER}`,
+    );
   }
   if (statusOf(error) !== undefined || code === undefined) return undefined;
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
-    return unreachable(`the host name ${host} is not known (DNS)`, `Check the network and OBJECTSTORE_ENDPOINT. ${LATER}`);
+    return unreachable(
+      `the host name ${host} is not known (DNS)`,
+      `Check the network and OBJECTSTORE_ENDPOINT. ${LATER}`,
+    );
   }
   if (code === 'ECONNREFUSED') {
     return unreachable(
@@ -92,7 +102,10 @@ function explainConnection(error: unknown, { endpoint }: ErrorContext): Explanat
     };
   }
   if (code.startsWith('HPE_')) {
-    return unreachable(`${host} does not speak HTTP`, `Check the port and the scheme in OBJECTSTORE_ENDPOINT.`);
+    return unreachable(
+      `${host} does not speak HTTP`,
+      `Check the port and the scheme in OBJECTSTORE_ENDPOINT.`,
+    );
   }
   return unreachable(`the connection to ${host} failed (${code})`, `Check the network. ${LATER}`);
 }
@@ -142,9 +155,16 @@ function explainCode(error: unknown, context: ErrorContext): Explanation | undef
         'Set the clock (turn on network time), then run again.',
       );
     case 'NoSuchBucket':
-      return refused('there is no such bucket', 'Check OBJECTSTORE_BUCKET; `sync` makes the bucket if the key may.');
+      return refused(
+        'there is no such bucket',
+        'Check OBJECTSTORE_BUCKET; `sync` makes the bucket if the key may.',
+      );
     case 'InvalidBucketName':
-      return { kind: 'configuration', because: 'the bucket name is not allowed', remedy: 'Set another OBJECTSTORE_BUCKET.' };
+      return {
+        kind: 'configuration',
+        because: 'the bucket name is not allowed',
+        remedy: 'Set another OBJECTSTORE_BUCKET.',
+      };
     case 'PermanentRedirect':
     case 'TemporaryRedirect':
     case 'AuthorizationHeaderMalformed':
@@ -180,16 +200,22 @@ function explainStatus(error: unknown, { endpoint }: ErrorContext): Explanation 
     };
   }
   if (status === 301 || status === 307 || status === 308) return wrongRegion(error, endpoint);
-  if (status === 507) return { kind: 'refused', because: 'there is no more room', remedy: 'Make room there.' };
+  if (status === 507)
+    return { kind: 'refused', because: 'there is no more room', remedy: 'Make room there.' };
   if (status === 429) return { kind: 'unreachable', because: 'the server asks to slow down', remedy: LATER };
   if (status >= 500) return { kind: 'unreachable', because: `the server failed (${said})`, remedy: LATER };
   if (status === 401 || status === 403) {
-    return { kind: 'refused', because: `the server denies it (${said})`, remedy: `${KEYS} Check the key's rights on the bucket.` };
+    return {
+      kind: 'refused',
+      because: `the server denies it (${said})`,
+      remedy: `${KEYS} Check the key's rights on the bucket.`,
+    };
   }
   return {
     kind: 'refused',
     because: `the server refuses it (${said})`,
-    remedy: 'Check OBJECTSTORE_ENDPOINT, OBJECTSTORE_BUCKET and OBJECTSTORE_REGION against what the provider shows.',
+    remedy:
+      'Check OBJECTSTORE_ENDPOINT, OBJECTSTORE_BUCKET and OBJECTSTORE_REGION against what the provider shows.',
   };
 }
 
@@ -218,7 +244,8 @@ function regionInMessage(error: unknown): string | undefined {
 /** How the clock here stands to the server's: `17 minutes ahead of`. */
 function skew(error: unknown): string {
   const told = field(error, 'ServerTime') ?? header(error, 'date');
-  const server = told instanceof Date ? told.getTime() : typeof told === 'string' ? Date.parse(told) : Number.NaN;
+  const server =
+    told instanceof Date ? told.getTime() : typeof told === 'string' ? Date.parse(told) : Number.NaN;
   if (Number.isNaN(server)) return 'too far from';
   const ahead = Date.now() - server;
   const minutes = Math.round(Math.abs(ahead) / 60_000);
@@ -230,7 +257,8 @@ function skew(error: unknown): string {
 function serverMessage(error: unknown): string {
   if (!(error instanceof Error) || statusOf(error) === undefined) return '';
   const { message } = error;
-  const useless = message === '' || message.length > 200 || message === 'UnknownError' || message === codeOf(error);
+  const useless =
+    message === '' || message.length > 200 || message === 'UnknownError' || message === codeOf(error);
   return useless || /credential|signature|authorization/i.test(message) ? '' : ` ("${printable(message)}")`;
 }
 

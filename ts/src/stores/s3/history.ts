@@ -26,9 +26,14 @@ export function historyMetadata(entry: HistoryEntry): Readonly<Record<string, st
 }
 
 /** The history of these credentials, or of all. One HEAD for each entry: no listing tells metadata. */
-export async function readHistory(bucket: Bucket, names?: readonly CredentialName[]): Promise<HistoryRecord[]> {
+export async function readHistory(
+  bucket: Bucket,
+  names?: readonly CredentialName[],
+): Promise<HistoryRecord[]> {
   const prefixes = names ? names.map(historyPrefix) : [HISTORY_PREFIX];
-  const listed = (await Promise.all(prefixes.map((prefix) => bucket.list(prefix)))).flatMap((keys) => keys ?? []);
+  const listed = (await Promise.all(prefixes.map((prefix) => bucket.list(prefix)))).flatMap(
+    (keys) => keys ?? [],
+  );
   const wanted = names && new Set<string>(names);
   const records = await Promise.all(
     listed.map(async ({ key, modified }): Promise<HistoryRecord | undefined> => {
@@ -36,7 +41,12 @@ export async function readHistory(bucket: Bucket, names?: readonly CredentialNam
       if (!parsed || (wanted && !wanted.has(parsed.name))) return undefined;
       const found = await bucket.head(historyKey(parsed.name, parsed.id));
       if (!found) return undefined;
-      return { name: parsed.name as CredentialName, id: parsed.id, arrived: modified, ...readMetadata(found.metadata) };
+      return {
+        name: parsed.name as CredentialName,
+        id: parsed.id,
+        arrived: modified,
+        ...readMetadata(found.metadata),
+      };
     }),
   );
   return records.filter((record) => record !== undefined);

@@ -46,7 +46,11 @@ export interface ListingParts {
  * @throws StoreError, or what the SDK throws, if it would not be complete: nothing is better than a part, which
  *   reads as deletions.
  */
-export async function listKeys(parts: ListingParts, prefix: string, delimiter?: string): Promise<ListedKey[]> {
+export async function listKeys(
+  parts: ListingParts,
+  prefix: string,
+  delimiter?: string,
+): Promise<ListedKey[]> {
   const keys: ListedKey[] = [];
   const tokens = new Set<string>();
   let token: string | undefined;
@@ -101,7 +105,11 @@ async function keyDecoder(parts: ListingParts, page: ListObjectsV2CommandOutput,
 }
 
 /** Finds out what a `+` stands for: from its neighbours, or by asking for the same page without encoding. */
-async function findPlusSign(parts: ListingParts, encoded: readonly string[], request: PageRequest): Promise<PlusSign> {
+async function findPlusSign(
+  parts: ListingParts,
+  encoded: readonly string[],
+  request: PageRequest,
+): Promise<PlusSign> {
   const all = encoded.join('/');
   let sign: PlusSign | undefined;
   if (/%20/.test(all)) sign = 'plus';
@@ -124,7 +132,9 @@ function decodeKey(key: string, plus: PlusSign): string {
     return decodeURIComponent(text);
   } catch {
     // Bytes that are not UTF-8: such a name is refused later, and must not hide the others.
-    const latin1 = text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+    const latin1 = text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) =>
+      String.fromCharCode(Number.parseInt(hex, 16)),
+    );
     return Buffer.from(latin1, 'latin1').toString();
   }
 }

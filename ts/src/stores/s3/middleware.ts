@@ -1,5 +1,10 @@
 /** What we need of a request or an answer and the SDK does not model, as plug-ins for one command. */
-import type { CreateBucketCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import type {
+  CreateBucketCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
 
 type PluginOf<Command extends { middlewareStack: { use(plugin: never): void } }> = Parameters<
   Command['middlewareStack']['use']
@@ -61,5 +66,10 @@ export const omitLocation: PluginOf<CreateBucketCommand> = {
 };
 
 function hasHeaders(message: unknown): message is { headers: Record<string, string> } {
-  return typeof message === 'object' && message !== null && 'headers' in message && typeof message.headers === 'object';
+  return (
+    typeof message === 'object' &&
+    message !== null &&
+    'headers' in message &&
+    typeof message.headers === 'object'
+  );
 }

@@ -60,7 +60,8 @@ async function examine(bucket: Bucket, mode: Mode): Promise<Finding> {
   const raceKey = PROBE_PREFIX + randomUUID();
   const absent = conditionHeaders(mode, undefined);
   const wrong = conditionHeaders(mode, { tag: '0'.repeat(32), generation: '1' });
-  const put = (body: string, headers: Readonly<Record<string, string>>) => bucket.put(key, text(body), { headers });
+  const put = (body: string, headers: Readonly<Record<string, string>>) =>
+    bucket.put(key, text(body), { headers });
 
   try {
     // 1: a create on a fresh key.
@@ -93,7 +94,9 @@ async function examine(bucket: Bucket, mode: Mode): Promise<Finding> {
 
     // 7: of several creates at once, one wins.
     const racers = Array.from({ length: RACERS }, (_, index) => `racer ${index}`);
-    const results = await Promise.all(racers.map((racer) => bucket.put(raceKey, text(racer), { headers: absent })));
+    const results = await Promise.all(
+      racers.map((racer) => bucket.put(raceKey, text(racer), { headers: absent })),
+    );
     const winners = racers.filter((_, index) => results[index]?.kind === 'written');
     if (winners.length > 1) return ignored;
     if (winners[0] === undefined || !(await holds(bucket, raceKey, winners[0]))) return { kind: 'unclear' };
@@ -124,4 +127,3 @@ async function holds(bucket: Bucket, key: string, body: string): Promise<boolean
 function text(body: string): Uint8Array {
   return Buffer.from(body);
 }
-

@@ -8,9 +8,9 @@ import {
   type ReadAnswer,
   type Reference,
   type Store,
+  type StoredObject,
   StoreError,
   type StoreMemory,
-  type StoredObject,
 } from '../store.ts';
 import { type GetAnswer, openBucket } from './bucket.ts';
 import { DEFAULT_TIMEOUTS, MAX_PARALLEL, s3Client } from './client.ts';
@@ -51,7 +51,9 @@ export function s3Store(options: S3Options, memory: StoreMemory): Store {
 
   async function readOne(reference: Reference): Promise<ReadAnswer> {
     const key =
-      reference.area === 'history' ? historyKey(reference.name, reference.id) : objectKey(reference.area, reference.name);
+      reference.area === 'history'
+        ? historyKey(reference.name, reference.id)
+        : objectKey(reference.area, reference.name);
     const size = tooLarge.get(key);
     return size === undefined ? answerOf(await bucket.get(key)) : { kind: 'too-large', size };
   }
@@ -73,7 +75,13 @@ export function s3Store(options: S3Options, memory: StoreMemory): Store {
       if (!current || !backup || !tombstones || !records) {
         if (listings.some((listing) => listing)) throw inBetween(bucket.location);
         preparation.found({ present: false });
-        return { present: false, marker: undefined, current: new Map(), backup: new Map(), tombstones: new Map() };
+        return {
+          present: false,
+          marker: undefined,
+          current: new Map(),
+          backup: new Map(),
+          tombstones: new Map(),
+        };
       }
       const listed = records.find(({ key }) => key === MARKER_KEY);
       const marker = listed && (await preparation.marker(listed.tag));
@@ -93,7 +101,9 @@ export function s3Store(options: S3Options, memory: StoreMemory): Store {
     },
 
     read: (references, receive) =>
-      forEachParallel(references, MAX_PARALLEL, async (reference) => receive(reference, await readOne(reference))),
+      forEachParallel(references, MAX_PARALLEL, async (reference) =>
+        receive(reference, await readOne(reference)),
+      ),
 
     prepare: (proposal) => preparation.prepare(proposal),
 

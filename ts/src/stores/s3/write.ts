@@ -8,7 +8,12 @@ import { conditionHeaders, type Dialect } from './dialect.ts';
  */
 export interface Writer {
   /** Writes if the object still has the tag `seen`, or is absent if `seen` is undefined. */
-  put(key: string, bytes: Uint8Array, seen: Tag | undefined, options?: Omit<PutOptions, 'headers'>): Promise<Written>;
+  put(
+    key: string,
+    bytes: Uint8Array,
+    seen: Tag | undefined,
+    options?: Omit<PutOptions, 'headers'>,
+  ): Promise<Written>;
   /** Writes if nothing is there, and is as content if something is: for keys that say what is in them. */
   create(key: string, bytes: Uint8Array, options?: Omit<PutOptions, 'headers'>): Promise<void>;
   /** Removes if the object still has the tag `seen`. One that is gone already is done. */
@@ -38,7 +43,11 @@ export function writerFor(bucket: Bucket, dialect: Dialect): Writer {
   async function put(...[key, bytes, seen, options]: Parameters<Writer['put']>): Promise<Written> {
     if (dialect.conditions === 'none') return lookWriteRead(key, bytes, seen, options);
     // A generation is in no listing: it is looked up by the tag that was seen.
-    const found = dialect.generation ? await bucket.head(key) : seen === undefined ? undefined : { tag: seen };
+    const found = dialect.generation
+      ? await bucket.head(key)
+      : seen === undefined
+        ? undefined
+        : { tag: seen };
     if (found?.tag !== seen) return settled(key, bytes);
     const answer = await bucket.put(key, bytes, { ...options, headers: conditionHeaders(dialect, found) });
     switch (answer.kind) {
@@ -55,7 +64,10 @@ export function writerFor(bucket: Bucket, dialect: Dialect): Writer {
   async function create(...[key, bytes, options]: Parameters<Writer['create']>): Promise<void> {
     if (dialect.conditions === 'honoured') {
       for (let attempt = 1; attempt <= 3; attempt++) {
-        const answer = await bucket.put(key, bytes, { ...options, headers: conditionHeaders(dialect, undefined) });
+        const answer = await bucket.put(key, bytes, {
+          ...options,
+          headers: conditionHeaders(dialect, undefined),
+        });
         if (answer.kind === 'written') return;
         if (answer.kind === 'unsupported') break;
         // 412 says that it is there; 409 that another request was under way, which may have failed.

@@ -1,6 +1,14 @@
 /** Rule: a place against its base. */
 import type { CredentialName } from '../../credential/name.ts';
-import { type Base, type BaseEntry, type CredentialSnapshot, PLACES, type Place, type Sighting, type Snapshot } from '../model.ts';
+import {
+  type Base,
+  type BaseEntry,
+  type CredentialSnapshot,
+  PLACES,
+  type Place,
+  type Sighting,
+  type Snapshot,
+} from '../model.ts';
 
 /**
  * What became of one place since this host last saw it agreed.
@@ -35,7 +43,9 @@ export function baseFor(base: Base, snapshot: Snapshot, name: CredentialName): B
   const entry = base.credentials.get(name);
   if (!entry) return undefined;
   const known = (place: Place) => belongs(base, snapshot, place);
-  const at = Object.fromEntries(PLACES.flatMap((place) => (entry.at[place] && known(place) ? [[place, entry.at[place]]] : [])));
+  const at = Object.fromEntries(
+    PLACES.flatMap((place) => (entry.at[place] && known(place) ? [[place, entry.at[place]]] : [])),
+  );
   return { ...entry, at };
 }
 
@@ -51,11 +61,18 @@ export function belongs(base: Base, snapshot: Snapshot, place: Place): boolean {
  * noted, the base is what it would have been after that write: so a file that was deleted right after the crash
  * is a deletion, and the store's version is not mistaken for another host's change.
  */
-export function adoptOwnWrite(base: Base, name: CredentialName, entry: BaseEntry | undefined, seen: CredentialSnapshot): BaseEntry | undefined {
+export function adoptOwnWrite(
+  base: Base,
+  name: CredentialName,
+  entry: BaseEntry | undefined,
+  seen: CredentialSnapshot,
+): BaseEntry | undefined {
   const intent = base.intents.get(name);
   if (!intent) return entry;
   const id = intent.version.id;
-  const arrived = (['store', 'backup'] as const).filter((place) => seen[place].kind === 'version' && seen[place].version.id === id);
+  const arrived = (['store', 'backup'] as const).filter(
+    (place) => seen[place].kind === 'version' && seen[place].version.id === id,
+  );
   if (arrived.length === 0 || entry?.agreed?.id === id) return entry;
   const places: readonly Place[] = [...intent.held, ...arrived];
   return {

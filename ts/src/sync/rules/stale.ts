@@ -9,7 +9,12 @@ import type { AgreedVersion, SeenVersion } from '../model.ts';
  *
  * @param chosen One of our programs put it into the store as the current version, knowing what it replaced.
  */
-export function isStale(version: SeenVersion, agreed: AgreedVersion | undefined, chosen: boolean, now: number): boolean {
+export function isStale(
+  version: SeenVersion,
+  agreed: AgreedVersion | undefined,
+  chosen: boolean,
+  now: number,
+): boolean {
   if (!agreed || chosen || compareFreshness(version.freshness, agreed.freshness, now) >= 0) return false;
   const refreshed = version.freshness.lastRefresh;
   return !(refreshed !== undefined && refreshed <= now + MAX_AHEAD_MS && refreshed > agreed.agreedAt);

@@ -1,7 +1,14 @@
 /** Rule: a deleted credential stays deleted until the name lives again. */
 import { compareFreshness } from '../../credential/freshness.ts';
 import type { VersionId } from '../../credential/version.ts';
-import { type BaseEntry, LOCAL_PLACES, type LocalPlace, type Place, type SeenVersion, type Tombstone } from '../model.ts';
+import {
+  type BaseEntry,
+  LOCAL_PLACES,
+  type LocalPlace,
+  type Place,
+  type SeenVersion,
+  type Tombstone,
+} from '../model.ts';
 
 /** A file that is back sooner than this after its removal was put back by a proxy that still held it. */
 export const REAPPEARANCE_MS = 60_000;
@@ -22,7 +29,10 @@ export function lifeUnder(
   superseded: ReadonlySet<VersionId>,
   now: number,
 ): Life {
-  const cleared = isLocal(place) && entry?.buried && isSameTombstone(entry.buried.tombstone, tombstone) ? entry.buried.cleared[place] : undefined;
+  const cleared =
+    isLocal(place) && entry?.buried && isSameTombstone(entry.buried.tombstone, tombstone)
+      ? entry.buried.cleared[place]
+      : undefined;
   if (cleared !== undefined && now - cleared > REAPPEARANCE_MS) return 'put-back';
   if (version.id === tombstone.version || superseded.has(version.id)) return 'dead';
   return compareFreshness(version.freshness, tombstone.freshness, now) > 0 ? 'fresher' : 'dead';

@@ -1,0 +1,173 @@
+/** A batch's writes to the store, each noted in the state ahead of it. */
+import type { CredentialName } from '../../credential/name.ts';
+import type { VersionId } from '../../credential/version.ts';
+import type { CommitOutcome, HistoryEntry, ObjectChange, Store, StoreChange } from '../../stores/store.ts';
+import { intentOf } from '../base.ts';
+import {
+  type Action,
+  type BaseEntry,
+  type CredentialPlan,
+  type CredentialSnapshot,
+  type Intent,
+  PLACES,
+  type Snapshot,
+  type StorePlace,
+  winnerId,
+} from '../model.ts';
+import type { State } from '../state.ts';
+import { serializeTombstone } from '../tombstone-record.ts';
+import { isStorePlace, stopped, type Work } from './work.ts';
+
+export interface StoreContext {
+  readonly store: Store;
+  readonly state: State;
+  readonly storeId: string | undefined;
+  readonly hostName: string;
+}
+
+/**
+ * Commits a batch's store actions.
+ *
+ * @param intents The notes of writes that no base confirms yet; those of this batch are added.
+ * @throws StoreError if the store is out of reach as a whole.
+ */
+export async function commitToStore(
+  batch: readonly Work[],
+  intents: Map<CredentialName, Intent>,
+  snapshot: Snapshot,
+  context: StoreContext,
+): Promise<void> {
+  const writing = batch.filter((item) => !stopped(item) && item.plan.actions.some(isStoreAction));
+  if (writing.length === 0) return;
+  for (const item of writing) {
+    const writes = item.plan.actions.some((action) => action.kind === 'write' && isStorePlace(action.place));
+    if (writes && item.winner)
+      intents.set(item.plan.name, intentOf(item.winner, item.seen, item.entry, snapshot.now));
+  }
+  if (context.storeId !== undefined) await context.state.noteIntents(context.storeId, intents);
+  const outcomes = await context.store.commit(writing.map((item) => storeChange(item, context.hostName)));
+  for (const [index, item] of writing.entries()) await takeOutcome(item, outcomes[index], context);
+}
+
+async function takeOutcome(
+  item: Work,
+  outcome: CommitOutcome | undefined,
+  { state, store }: StoreContext,
+): Promise<void> {
+  switch (outcome?.kind) {
+    case 'done':
+      if (outcome.current !== undefined) item.tags.store = outcome.current;
+      if (outcome.backup !== undefined) item.tags.backup = outcome.backup;
+      item.tombstoneTag = outcome.tombstone;
+      return;
+    case 'lost':
+      item.lost = true;
+      return;
+    case 'failed': {
+      item.failures.push(`${outcome.error.message}. ${outcome.error.remedy}`);
+      // The local places may still be brought in step; what they lose is then kept here.
+      for (const action of item.plan.actions)
+        if (action.kind === 'keep') await keepVersionOnHost(item, action.version.id, state);
+      return;
+    }
+    case undefined:
+      throw new Error(`the ${store.kind} store gave no answer for ${item.plan.name}`);
+  }
+}
+
+function storeChange({ plan, seen, entry, bytes, winner }: Work, host: string): StoreChange {
+  const keep: HistoryEntry[] = [];
+  const keepAside: Uint8Array[] = [];
+  let tombstone: ObjectChange | undefined;
+  const places: Partial<Record<StorePlace, ObjectChange>> = {};
+  for (const action of plan.actions) {
+    if (action.kind === 'keep' && action.where === 'history') {
+      const content = bytes.get(action.version.id);
+      if (content)
+        keep.push({
+          id: action.version.id,
+          bytes: content,
+          host,
+          reason: action.reason,
+          replaces: replacedBy(action.version.id, plan, seen, entry),
+        });
+    }
+    if (action.kind === 'keep-aside' && action.where === 'history') keepAside.push(action.bytes);
+    if (action.kind === 'bury')
+      tombstone = { kind: 'put', bytes: serializeTombstone(action.tombstone), seen: undefined };
+    if (action.kind === 'unbury') tombstone = { kind: 'remove', seen: action.tag };
+    if (action.kind === 'write' && isStorePlace(action.place) && winner) {
+      places[action.place] = {
+        kind: 'put',
+        bytes: winner.bytes,
+        seen: tagOf(seen, action.place),
+        version: winner.id,
+      };
+    }
+    if (action.kind === 'remove' && isStorePlace(action.place)) {
+      const tag = tagOf(seen, action.place);
+      if (tag !== undefined) places[action.place] = { kind: 'remove', seen: tag };
+    }
+  }
+  return {
+    name: plan.name,
+    keep,
+    ...(keepAside.length > 0 && { keepAside }),
+    ...(tombstone && { tombstone }),
+    ...(places.store && { current: places.store }),
+    ...(places.backup && { backup: places.backup }),
+  };
+}
+
+/** What a version replaces once it is current: all that the places hold, and what was agreed before. */
+function replacedBy(
+  id: VersionId,
+  { decision }: CredentialPlan,
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+): readonly VersionId[] {
+  if (decision.kind !== 'spread' || winnerId(decision.winner) !== id) return [];
+  const ids = PLACES.flatMap((place) => {
+    const sighting = seen[place];
+    return sighting.kind === 'version' ? [sighting.version.id] : [];
+  });
+  if (entry?.agreed) ids.push(entry.agreed.id);
+  return [...new Set(ids)].filter((other) => other !== id);
+}
+
+/** Keeps on this host what a batch replaces and no store can keep. */
+export async function keepOnHost(batch: readonly Work[], state: State): Promise<void> {
+  for (const item of batch) {
+    if (stopped(item)) continue;
+    for (const action of item.plan.actions) {
+      if (action.kind === 'keep' && action.where === 'host')
+        await keepVersionOnHost(item, action.version.id, state);
+      if (action.kind === 'keep-aside' && action.where === 'host')
+        await state.keepAside(item.plan.name, action.bytes);
+    }
+  }
+}
+
+async function keepVersionOnHost(item: Work, id: VersionId, state: State): Promise<void> {
+  const bytes = item.bytes.get(id);
+  if (bytes) await state.keep(item.plan.name, id, bytes);
+}
+
+function isStoreAction(action: Action): boolean {
+  switch (action.kind) {
+    case 'keep':
+    case 'keep-aside':
+      return action.where === 'history';
+    case 'bury':
+    case 'unbury':
+      return true;
+    case 'write':
+    case 'remove':
+      return isStorePlace(action.place);
+  }
+}
+
+function tagOf(seen: CredentialSnapshot, place: StorePlace): string | undefined {
+  const sighting = seen[place];
+  return sighting.kind === 'version' || sighting.kind === 'invalid' ? sighting.tag : undefined;
+}

@@ -1,0 +1,158 @@
+/** What one run did and left, as data: `terminal/report.ts` shows it. */
+import type { CredentialName } from '../credential/name.ts';
+import type { Store, StoreError } from '../stores/store.ts';
+import type { CredentialResult } from './apply.ts';
+import {
+  type GuardReport,
+  LOCAL_PLACES,
+  PLACES,
+  type Place,
+  type Plan,
+  type Problem,
+  type Snapshot,
+} from './model.ts';
+import { placeName } from './words.ts';
+
+export interface RunReport {
+  /** 0 done, 1 something failed or was refused, 75 try again, 78 configuration. */
+  readonly exitCode: 0 | 1 | 75 | 78;
+  readonly store: { readonly kind: string; readonly location: string };
+  /** Why the store could not be used, if so. */
+  readonly storeError: StoreError | undefined;
+  /** What the store's conditions cannot be trusted for; sentences. */
+  readonly weaknesses: readonly string[];
+  /** Credentials that were worked on, in order; in a dry run what would be done. */
+  readonly results: readonly CredentialResult[];
+  readonly pending: readonly {
+    readonly name: CredentialName;
+    readonly places: readonly Place[];
+    readonly reason: string;
+  }[];
+  readonly held: readonly {
+    readonly name: CredentialName;
+    readonly reason: string;
+    readonly remedy: string;
+  }[];
+  readonly problems: readonly Problem[];
+  readonly guard: GuardReport | undefined;
+  /** How many credentials were looked at. */
+  readonly credentials: number;
+  /** Why the run ended before it was done, if so. */
+  readonly stopped: string | undefined;
+}
+
+/** What the last round of a run saw. */
+export interface RoundView {
+  readonly snapshot: Snapshot;
+  readonly plan: Plan;
+  readonly storeError: StoreError | undefined;
+  readonly stateProblems: readonly Problem[];
+}
+
+/** The report of a run that got as far as looking; `last` is undefined if it did not. */
+export function makeReport(
+  store: Store,
+  last: RoundView | undefined,
+  results: readonly CredentialResult[],
+  stopped: string | undefined,
+): RunReport {
+  const planned = last?.plan.credentials ?? [];
+  const held = planned.flatMap(({ name, decision }) =>
+    decision.kind === 'held' ? [{ name, reason: decision.reason, remedy: decision.remedy }] : [],
+  );
+  const pending = planned.flatMap(({ name, pending: places, decision }) =>
+    places.length > 0 ? [{ name, places, reason: 'reason' in decision ? decision.reason : '' }] : [],
+  );
+  const problems = [
+    ...(last?.stateProblems ?? []),
+    ...(last?.snapshot.problems ?? []),
+    ...(last ? placeProblems(last.snapshot) : []),
+    ...(last ? sightingProblems(last, results) : []),
+  ];
+  const failed = results.some(({ outcome }) => outcome === 'failed');
+  const storeError = last?.storeError;
+  const wrong =
+    failed ||
+    held.length > 0 ||
+    last?.plan.guard !== undefined ||
+    problems.some(({ place }) => place !== 'state');
+  const exitCode =
+    storeError?.kind === 'configuration'
+      ? 78
+      : storeError?.kind === 'refused' || wrong
+        ? 1
+        : storeError || stopped !== undefined
+          ? 75
+          : 0;
+  return {
+    exitCode,
+    store: { kind: store.kind, location: store.location },
+    storeError,
+    weaknesses: store.weaknesses?.() ?? [],
+    results,
+    pending,
+    held,
+    problems,
+    guard: last?.plan.guard,
+    credentials: planned.filter(({ decision }) => decision.kind === 'spread').length,
+    stopped,
+  };
+}
+
+/** Places that could not be listed. The store's own error is reported apart. */
+function placeProblems(snapshot: Snapshot): readonly Problem[] {
+  return LOCAL_PLACES.flatMap((place) => {
+    const state = snapshot.places[place];
+    if (state.kind !== 'failed') return [];
+    return [
+      {
+        subject: `the ${placeName(place)}`,
+        place,
+        reason: `is left alone: ${state.reason}`,
+        remedy: 'Correct that and run again; nothing was deleted.',
+      },
+    ];
+  });
+}
+
+/** Files and objects that are no credentials, or cannot be read, and were not put right by this run. */
+function sightingProblems({ snapshot }: RoundView, results: readonly CredentialResult[]): readonly Problem[] {
+  const healed = new Set(
+    results.flatMap(({ plan: { name, actions }, outcome }) =>
+      outcome === 'done'
+        ? actions.flatMap((action) =>
+            action.kind === 'write' || action.kind === 'remove' ? [`${action.place} ${name}`] : [],
+          )
+        : [],
+    ),
+  );
+  return [...snapshot.credentials].flatMap(([name, seen]) =>
+    PLACES.flatMap((place): Problem[] => {
+      const sighting = seen[place];
+      if ((sighting.kind !== 'invalid' && sighting.kind !== 'unreadable') || healed.has(`${place} ${name}`))
+        return [];
+      const remedy =
+        sighting.kind === 'invalid'
+          ? 'It is not copied anywhere, and nothing is deleted for it. If it stays so, log in again or put a good copy there.'
+          : 'It is left alone. Put a regular, readable file there, or move it away.';
+      return [{ subject: name, place, reason: sighting.reason, remedy }];
+    }),
+  );
+}
+
+/** The report of a run that did not begin. */
+export function emptyReport(exitCode: RunReport['exitCode'], stopped: string): RunReport {
+  return {
+    exitCode,
+    store: { kind: '', location: '' },
+    storeError: undefined,
+    weaknesses: [],
+    results: [],
+    pending: [],
+    held: [],
+    problems: [],
+    guard: undefined,
+    credentials: 0,
+    stopped,
+  };
+}
