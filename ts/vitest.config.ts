@@ -8,6 +8,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     // Two cores: more workers than that only makes the real servers time out.
     maxWorkers: 2,
+    reporters: ['default', 'tests/support/summary-reporter.ts'],
     globalSetup: ['tests/support/global-setup.ts'],
   },
 });

@@ -192,8 +192,13 @@ export type Decision =
       readonly tag: Tag | undefined;
       readonly reason: string;
     }
-  /** Nothing is done, and why: a person is needed, or another run. */
-  | { readonly kind: 'held'; readonly reason: string; readonly remedy: string }
+  /** Nothing is done, and why: a person must act, or the store must be back. */
+  | {
+      readonly kind: 'held';
+      readonly waitsFor: 'person' | 'store';
+      readonly reason: string;
+      readonly remedy: string;
+    }
   /** Nothing is known of it any more, or nothing is to be done. */
   | { readonly kind: 'nothing' }
   | { readonly kind: 'consult' };

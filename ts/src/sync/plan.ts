@@ -105,6 +105,7 @@ export function decide(
   if (seen.tombstone?.kind === 'invalid') {
     return {
       kind: 'held',
+      waitsFor: 'person',
       reason: `its tombstone in the store ${seen.tombstone.reason}`,
       remedy:
         'Run the newest cliproxyapi-sync on this host; if it is damaged, remove that one object from the store.',
@@ -135,6 +136,7 @@ export function decide(
     if (places.store.kind !== 'listed') {
       return {
         kind: 'held',
+        waitsFor: 'store',
         reason: `it was deleted from ${placeNames(gone)}, and the store cannot be reached to record that`,
         remedy: 'Nothing to do: the deletion is carried out when the store is back.',
       };
@@ -342,6 +344,7 @@ function putBack(decision: Decision, seen: CredentialSnapshot, entry: BaseEntry 
   if (decision.tag !== undefined) {
     return {
       kind: 'held',
+      waitsFor: 'person',
       reason: `${decision.reason}, with more than half of all credentials: the mass-deletion guard keeps it here`,
       remedy: `If that is meant, run again with --allow-delete ${decision.tombstone.name}`,
     };
@@ -364,6 +367,7 @@ function putBack(decision: Decision, seen: CredentialSnapshot, entry: BaseEntry 
 function heldTwin(twin: CredentialName): Decision {
   return {
     kind: 'held',
+    waitsFor: 'person',
     reason: `its name differs from "${twin}" only in case or Unicode form, and this file system keeps one file for both`,
     remedy: 'Rename one of the two on the host that made it.',
   };

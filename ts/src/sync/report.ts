@@ -19,7 +19,7 @@ export interface RunReport {
   readonly store: { readonly kind: string; readonly location: string };
   /** Why the store could not be used, if so. */
   readonly storeError: StoreError | undefined;
-  /** What the store's conditions cannot be trusted for; sentences. */
+  /** What the store cannot be trusted for, as sentences; once only, when it was found. */
   readonly weaknesses: readonly string[];
   /** Credentials that were worked on, in order; in a dry run what would be done. */
   readonly results: readonly CredentialResult[];
@@ -30,6 +30,7 @@ export interface RunReport {
   }[];
   readonly held: readonly {
     readonly name: CredentialName;
+    readonly waitsFor: 'person' | 'store';
     readonly reason: string;
     readonly remedy: string;
   }[];
@@ -54,11 +55,14 @@ export function makeReport(
   store: Store,
   last: RoundView | undefined,
   results: readonly CredentialResult[],
+  weaknesses: readonly string[],
   stopped: string | undefined,
 ): RunReport {
   const planned = last?.plan.credentials ?? [];
   const held = planned.flatMap(({ name, decision }) =>
-    decision.kind === 'held' ? [{ name, reason: decision.reason, remedy: decision.remedy }] : [],
+    decision.kind === 'held'
+      ? [{ name, waitsFor: decision.waitsFor, reason: decision.reason, remedy: decision.remedy }]
+      : [],
   );
   const pending = planned.flatMap(({ name, pending: places, decision }) =>
     places.length > 0 ? [{ name, places, reason: 'reason' in decision ? decision.reason : '' }] : [],
@@ -73,7 +77,7 @@ export function makeReport(
   const storeError = last?.storeError;
   const wrong =
     failed ||
-    held.length > 0 ||
+    held.some(({ waitsFor }) => waitsFor === 'person') ||
     last?.plan.guard !== undefined ||
     problems.some(({ place }) => place !== 'state');
   const exitCode =
@@ -88,7 +92,7 @@ export function makeReport(
     exitCode,
     store: { kind: store.kind, location: store.location },
     storeError,
-    weaknesses: store.weaknesses?.() ?? [],
+    weaknesses,
     results,
     pending,
     held,

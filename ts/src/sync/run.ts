@@ -112,7 +112,7 @@ async function rounds(
     if (!(error instanceof Stopped)) throw error;
     stopped = error.message;
   }
-  return makeReport(store, last, [...results.values()], stopped);
+  return makeReport(store, last, [...results.values()], await newWeaknesses(store, state), stopped);
 }
 
 interface Round extends RoundView {
@@ -234,6 +234,16 @@ async function listStore(
     if (error instanceof StoreError) return { error };
     throw error;
   }
+}
+
+/** What the store was found to be weak in, unless this host's user was told before. */
+async function newWeaknesses(store: Store, state: State): Promise<readonly string[]> {
+  const weaknesses = store.weaknesses?.() ?? [];
+  const memory = state.memory(`told of ${store.location}`);
+  const told = JSON.stringify(weaknesses);
+  if (weaknesses.length === 0 || memory.read().weaknesses === told) return [];
+  await memory.write({ weaknesses: told });
+  return weaknesses;
 }
 
 function checkMarker(marker: StoreMarker | undefined, store: Store): void {

@@ -12,8 +12,10 @@ export function printReport(
   terminal: Terminal,
 ): void {
   for (const result of report.results) printResult(result, dryRun, json, terminal);
-  for (const { name, reason, remedy } of report.held)
-    terminal.error(`${name}: left as it is: ${reason}`, remedy);
+  for (const { name, waitsFor, reason, remedy } of report.held) {
+    if (waitsFor === 'person') terminal.error(`${name}: left as it is: ${reason}`, remedy);
+    else terminal.warn(`${name}: left as it is: ${reason}. ${remedy}`);
+  }
   for (const { subject, place, reason, remedy } of report.problems) {
     terminal.warn(`${subject}${place === 'state' ? '' : ` (${placeName(place)})`} ${reason}. ${remedy}`);
   }
