@@ -26,10 +26,13 @@ export interface S3Request {
   readonly bucket: string;
   /** Decoded; for LIST the prefix. */
   readonly key: string;
+  readonly query: Readonly<Record<string, string>>;
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>;
   /** Whether the request has a condition. */
   readonly conditional: boolean;
+  /** As text. */
+  readonly body: string;
 }
 
 export type Fault =
@@ -67,7 +70,7 @@ export async function startFaultProxy(upstream: string, secretKey: string): Prom
     const chunks: Uint8Array[] = [];
     for await (const chunk of incoming) chunks.push(chunk);
     const body = Buffer.concat(chunks);
-    const request = describeRequest(incoming);
+    const request = describeRequest(incoming, body.toString());
     requests.push(request);
     const fault = rule(request);
     const headers: Record<string, string> = { ...request.headers };
@@ -193,7 +196,7 @@ async function respond(
   outgoing.end(body);
 }
 
-function describeRequest(incoming: IncomingMessage): S3Request {
+function describeRequest(incoming: IncomingMessage, body: string): S3Request {
   const url = incoming.url ?? '/';
   const [path = '', query = ''] = url.split('?');
   const parameters = new URLSearchParams(query);
@@ -205,8 +208,10 @@ function describeRequest(incoming: IncomingMessage): S3Request {
     kind: kindOf(incoming.method ?? 'GET', key, parameters, headers),
     bucket,
     key: parameters.has('list-type') ? (parameters.get('prefix') ?? '') : key,
+    query: Object.fromEntries(parameters),
     headers,
     conditional: ['if-match', 'if-none-match', 'x-goog-if-generation-match'].some((name) => name in headers),
+    body,
   };
 }
 

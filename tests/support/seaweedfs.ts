@@ -52,7 +52,11 @@ export async function startSeaweedFs(weed: string): Promise<SeaweedFs> {
   );
   await mkdir(join(directory, 'data'));
   const log = await open(join(directory, 'log'), 'w');
-  const [master, volume, filer, s3] = await freePorts(4);
+  const [master = 0, volume = 0, filer = 0, s3 = 0] = await freePorts(4);
+  // It makes these itself, wherever TMPDIR is, and leaves them there.
+  const sockets = Object.entries({ master, volume, filer, s3 }).map(
+    ([part, port]) => `/tmp/seaweedfs-${part}-grpc-${port + 10_000}.sock`,
+  );
   const child = spawn(
     'sh',
     [
@@ -82,13 +86,12 @@ export async function startSeaweedFs(weed: string): Promise<SeaweedFs> {
     {
       cwd: directory,
       stdio: ['pipe', log.fd, log.fd],
-      // Its sockets go to TMPDIR, and stay there when it ends.
-      env: { ...process.env, HOME: directory, TMPDIR: directory, WEED_MASTER_VOLUME_GROWTH_COPY_1: '1' },
+      env: { ...process.env, HOME: directory, SOCKETS: sockets.join(' '), WEED_MASTER_VOLUME_GROWTH_COPY_1: '1' },
     },
   );
   await log.close();
   const pid = child.pid ?? 0;
-  const stop = once(() => end(child, directory));
+  const stop = once(() => end(child, [directory, ...sockets]));
   const endpoint = `http://127.0.0.1:${s3}`;
   try {
     await answers(endpoint, child);
@@ -105,13 +108,16 @@ export async function startSeaweedFs(weed: string): Promise<SeaweedFs> {
  * left behind then either. `$0` is the directory, `$@` the command.
  */
 const KEEPER = `
-"$@" </dev/null & pid=$!
-read -r _
-kill "$pid" 2>/dev/null
-( sleep 5; kill -9 "$pid" 2>/dev/null ) & late=$!
-wait "$pid" 2>/dev/null
-kill "$late" 2>/dev/null
-rm -rf "$0"
+exec 3<&0
+"$@" </dev/null 3<&- & pid=$!
+(
+  read -r _ <&3
+  kill "$pid"
+  for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" && sleep 0.5; done
+  kill -9 "$pid"
+  rm -rf "$0" $SOCKETS
+) 2>/dev/null &
+wait "$pid"
 `;
 
 function identity(name: string, keys: AccessKeys, actions: readonly string[]) {
@@ -133,13 +139,13 @@ async function answers(endpoint: string, child: ChildProcess): Promise<void> {
   }
 }
 
-async function end(child: ChildProcess, directory: string): Promise<void> {
+async function end(child: ChildProcess, rubbish: readonly string[]): Promise<void> {
   const ended = new Promise((resolve) => child.once('exit', resolve));
   if (child.exitCode === null && child.signalCode === null) {
     child.stdin?.end();
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, STOP_MS).unref())]);
   }
-  await rm(directory, { recursive: true, force: true });
+  await Promise.all(rubbish.map((path) => rm(path, { recursive: true, force: true })));
 }
 
 /** Ports that are free, and whose twins for gRPC, 10,000 higher, are too. */

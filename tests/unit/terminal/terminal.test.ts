@@ -18,7 +18,9 @@ function terminal(options: Partial<TerminalOptions> = {}) {
         out[name] += text;
       },
       on: (_, listener) => listeners.push(listener),
-      fail: (error) => listeners.forEach((listener) => listener(error)),
+      fail: (error) => {
+        for (const listener of listeners) listener(error);
+      },
     };
   };
   const stdout = output('stdout');
