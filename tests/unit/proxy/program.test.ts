@@ -1,6 +1,6 @@
 import { chmod, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { build } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findProxyProgram } from '../../../ts/src/proxy/program.ts';
@@ -67,6 +67,11 @@ describe('the program of the proxy', () => {
     await chmod(at('ours/cliproxyapi'), 0o755);
     await script('theirs/cliproxyapi');
     expect(await find({ PATH: PATH() })).toBe(at('theirs/cliproxyapi'));
+  });
+
+  it('is not found through a relative entry of PATH, which depends on where one stands', async () => {
+    await script('theirs/cliproxyapi');
+    await expect(find({ PATH: relative(process.cwd(), at('theirs')) })).rejects.toThrow(/not in PATH/);
   });
 
   it('is looked up under the name in CLIPROXY_BIN, or taken from its path', async () => {

@@ -73,6 +73,15 @@ describe('a secret in the template', () => {
     );
   });
 
+  it.each(['\u007f', '\u0085', '\u009f', '\u2028', '\u2029', '\ufeff', '\ufffe', '\uffff'])(
+    'is escaped where the reader of the proxy would refuse it or see a line break: %j',
+    async (character) => {
+      const text = await textOf('a: __X__', { X: `x${character}y` });
+      expect(text).not.toContain(character);
+      expect(parse(text).a).toBe(`x${character}y`);
+    },
+  );
+
   it('in a block keeps the block', async () => {
     expect(await valuesIn('a: |\n  one __X__\n  two\n', { X: 'x\ny' })).toMatchObject({
       a: 'one x\ny\ntwo\n',
@@ -93,9 +102,10 @@ describe('a placeholder', () => {
 
   it('stays a string in lists and where the key speaks of a secret', async () => {
     const template =
-      'api-keys:\n  - __K__\nremote-management:\n  secret-key: __K__\nx:\n  PASSWORD: __K__\n  my-token: __K__\n  secret: __K__\n';
+      'allowed:\n  - __K__\napi-keys:\n  - __K__\nremote-management:\n  secret-key: __K__\nx:\n  PASSWORD: __K__\n  my-token: __K__\n  secret: __K__\n';
     const value = await valuesIn(template, { K: '123456' });
     expect(value).toMatchObject({
+      allowed: ['123456'],
       'api-keys': ['123456'],
       'remote-management': { 'secret-key': '123456' },
       x: { PASSWORD: '123456', 'my-token': '123456', secret: '123456' },

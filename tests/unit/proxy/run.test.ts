@@ -60,7 +60,7 @@ beforeAll(async () => {
     if (what === 'wait') {
       for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'])
         process.on(signal, () => { console.log(JSON.stringify({ got: signal })); if (signal === value) process.exit(7); });
-      setInterval(() => {}, 1000);
+      setTimeout(() => process.exit(99), 15_000);
       console.log(JSON.stringify({ ready: true }));
     }`,
   );
@@ -251,7 +251,7 @@ interface Started {
 }
 
 function started(program: string, args: string[], stderr: 'inherit' | 'ignore'): Started {
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', stderr] });
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', stderr], timeout: 20_000 });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     output += text;

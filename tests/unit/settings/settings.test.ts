@@ -154,7 +154,7 @@ describe('places that lie in one another', () => {
     ['CCS dir above the auth dir', { CLIPROXY_CCS_DIR: '~/.cli-proxy-api' }],
     ['the store in the CCS dir', { LOCALSTORE_PATH: '~/.ccs/cliproxy/auth/store' }],
     ['the store over the auth dir', { LOCALSTORE_PATH: '~/.cli-proxy-api/objectstore' }],
-    ['the state in the CCS dir', { XDG_STATE_HOME: '/home/ada/.ccs/cliproxy/auth' }],
+    ['the state in the CCS dir', { XDG_STATE_HOME: '~/.ccs/cliproxy/auth', LOCALSTORE_PATH: '/store' }],
   ])('are refused: %s', (_, env) => {
     expect(() => from(env)).toThrow(/lie in one another/);
   });

@@ -74,10 +74,10 @@ describe('messages', () => {
   it('with a name from a hostile store cannot move the cursor, fake a line or turn the text around', () => {
     const t = terminal({ isTTY: true });
     t.info('a\u001b[2Jb\nerror: c\u202ed\u009b');
-    t.error('x', 'y\r\u0007');
+    t.error('x\u001b[A', 'y\r\u0007');
     t.progress('p\u001b', 1, 2);
     expect(t.out.stderr).toContain('a\\u001b[2Jb\\u000aerror: c\\u202ed\\u009b\n');
-    expect(t.out.stderr).toContain('  y\\u000d\\u0007\n');
+    expect(t.out.stderr).toContain(' x\\u001b[A\n  y\\u000d\\u0007\n');
   });
 
   it('of JSON are valid, harmless to a terminal and on one line', () => {

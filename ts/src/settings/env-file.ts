@@ -66,7 +66,7 @@ export async function parseEnv(
   text: string,
 ): Promise<{ readonly values: Record<string, string>; readonly warnings: readonly string[] }> {
   const { parse } = await import('dotenv');
-  const values = parse(text.replace(/^\ufeff/, ''));
+  const values = parse(text);
   return { values, warnings: [...new Set(suspicions(text, values))] };
 }
 

@@ -21,7 +21,7 @@ export function checkEndpoint(value: string, bucket: string): string {
   } catch {
     throw endpointError('is not a valid host or URL');
   }
-  if (url.username !== '' || url.password !== '' || value.includes('@')) {
+  if (url.username !== '' || url.password !== '') {
     throw endpointError(
       'has a user name or password in it',
       'Put the keys into OBJECTSTORE_ACCESS_KEY and OBJECTSTORE_SECRET_KEY.',

@@ -38,3 +38,8 @@ export function freshnessWords(freshness: Freshness): string {
 export function instantWords(instant: number): string {
   return new Date(instant).toISOString().replace(/\.\d+Z$/, 'Z');
 }
+
+/** Sentences in a row, each with its full stop. */
+export function sentences(...parts: readonly string[]): string {
+  return parts.map((part) => (/[.!?]$/.test(part) ? part : `${part}.`)).join(' ');
+}

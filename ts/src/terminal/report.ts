@@ -2,7 +2,7 @@
 import type { CredentialResult } from '../sync/apply.ts';
 import type { Action, Place } from '../sync/model.ts';
 import type { RunReport } from '../sync/run.ts';
-import { placeName, placeNames } from '../sync/words.ts';
+import { placeName, placeNames, sentences } from '../sync/words.ts';
 import type { Terminal } from './terminal.ts';
 
 export function printReport(
@@ -14,7 +14,7 @@ export function printReport(
   for (const result of report.results) printResult(result, dryRun, json, terminal);
   for (const { name, waitsFor, reason, remedy } of report.held) {
     if (waitsFor === 'person') terminal.error(`${name}: left as it is: ${reason}`, remedy);
-    else terminal.warn(`${name}: left as it is: ${reason}. ${remedy}`);
+    else terminal.warn(sentences(`${name}: left as it is: ${reason}`, remedy));
   }
   for (const { subject, place, reason, remedy } of report.problems) {
     terminal.warn(`${subject}${place === 'state' ? '' : ` (${placeName(place)})`} ${reason}. ${remedy}`);
@@ -30,7 +30,7 @@ export function printReport(
   if (report.storeError) {
     const { message, remedy } = report.storeError;
     terminal.error(
-      `${message}. Local files are as they were or in step with each other; nothing was deleted.`,
+      sentences(message, 'Nothing was deleted; local files were only brought in step with each other.'),
       remedy,
     );
   }
