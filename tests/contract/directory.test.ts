@@ -14,7 +14,8 @@ storeContract('the directory store', async () => {
   }
   return {
     open: (memory) => directoryStore({ path: root }, memory),
-    writeForeign: (area, name, bytes) => writeForeign(`${area === 'current' ? 'auths' : 'backup/auths'}/${name}`, bytes),
+    writeForeign: (area, name, bytes) =>
+      writeForeign(`${area === 'current' ? 'auths' : 'backup/auths'}/${name}`, bytes),
     writeConfig: (bytes) => writeForeign('config/config.yaml', bytes),
     async readAside(name) {
       const folder = join(root, 'sync/rejected', name);

@@ -5,7 +5,12 @@ import type { StoreMemory } from '../../ts/src/stores/store.ts';
 import { freshBucket, lookInto, s3Server } from '../support/s3.ts';
 import { storeContract } from './suite.ts';
 
-const DIALECT = { conditions: 'honoured', etag: 'quoted', generation: false, conditionalDelete: true } as const;
+const DIALECT = {
+  conditions: 'honoured',
+  etag: 'quoted',
+  generation: false,
+  conditionalDelete: true,
+} as const;
 
 function knowingDialect(memory: StoreMemory): StoreMemory {
   const dialect = rememberDialect(DIALECT, Date.now());
@@ -19,7 +24,8 @@ describe.skipIf(!s3Server)('on a real S3 server', () => {
     return {
       // The probe takes SeaweedFS seconds, and has tests of its own.
       open: (memory) => s3Store(options, knowingDialect(memory)),
-      writeForeign: (area, name, bytes) => outside.put(`${area === 'current' ? 'auths' : 'backup/auths'}/${name}`, bytes),
+      writeForeign: (area, name, bytes) =>
+        outside.put(`${area === 'current' ? 'auths' : 'backup/auths'}/${name}`, bytes),
       writeConfig: (bytes) => outside.put('config/config.yaml', bytes),
       async readAside(name) {
         const keys = await outside.keys(`sync/rejected/${name}/`);

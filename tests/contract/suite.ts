@@ -167,7 +167,9 @@ export function storeContract(name: string, makeFixture: () => Promise<StoreFixt
         expect([...listing.current.keys()].sort()).toEqual([...names].sort());
         expect([...listing.backup.keys()].sort()).toEqual([...names].sort());
         const answers = await readAll(other, names.map(current));
-        expect(answers.map((answer) => String(bytesOf(answer)))).toEqual(names.map((odd) => String(credential(odd))));
+        expect(answers.map((answer) => String(bytesOf(answer)))).toEqual(
+          names.map((odd) => String(credential(odd))),
+        );
         expect((await other.history()).map((record) => record.name).sort()).toEqual([...names].sort());
       });
 
@@ -223,7 +225,13 @@ export function storeContract(name: string, makeFixture: () => Promise<StoreFixt
       });
 
       test.each([
-        ['a tag that was', async (store: Store, tag: Tag) => (await put(store, 'a.json', credential('b'), tag), tag)],
+        [
+          'a tag that was',
+          async (store: Store, tag: Tag) => {
+            await put(store, 'a.json', credential('b'), tag);
+            return tag;
+          },
+        ],
         ['a tag that never was', async () => 'f'.repeat(32)],
         ['the belief that nothing is there', async () => undefined],
       ])('a write on %s is lost, and changes nothing', async (_, makeSeen) => {
@@ -308,7 +316,11 @@ export function storeContract(name: string, makeFixture: () => Promise<StoreFixt
         const outcomes = await Promise.all(
           stores.map((store, index) =>
             store.commit([
-              { name: named('a.json'), keep: [], current: { kind: 'put', bytes: credential(`host ${index}`), seen: tag } },
+              {
+                name: named('a.json'),
+                keep: [],
+                current: { kind: 'put', bytes: credential(`host ${index}`), seen: tag },
+              },
             ]),
           ),
         );
@@ -323,11 +335,14 @@ export function storeContract(name: string, makeFixture: () => Promise<StoreFixt
           const each = `round-${round}.json`;
           const tag = await put(one, each, credential('a'), undefined);
           const [[replaced], removed] = await Promise.all([
-            one.commit([{ name: named(each), keep: [], current: { kind: 'put', bytes: credential('b'), seen: tag } }]),
+            one.commit([
+              { name: named(each), keep: [], current: { kind: 'put', bytes: credential('b'), seen: tag } },
+            ]),
             removeCurrent(two, each, tag),
           ]);
           const [answer] = await readAll(one, [current(each)]);
-          if (replaced?.kind === 'done' && removed.kind === 'lost') expect(bytesOf(answer)).toEqual(credential('b'));
+          if (replaced?.kind === 'done' && removed.kind === 'lost')
+            expect(bytesOf(answer)).toEqual(credential('b'));
           else {
             expect([replaced?.kind, removed.kind]).toEqual(['lost', 'done']);
             expect(answer).toEqual({ kind: 'absent' });
@@ -339,7 +354,9 @@ export function storeContract(name: string, makeFixture: () => Promise<StoreFixt
         const stores = await Promise.all(racers.map(() => prepared()));
         const outcomes = await Promise.all(
           stores.map((store, index) =>
-            store.commit(racers.map((each) => create(`host-${index}-${each}.json`, credential(`${index} ${each}`)))),
+            store.commit(
+              racers.map((each) => create(`host-${index}-${each}.json`, credential(`${index} ${each}`))),
+            ),
           ),
         );
         expect(outcomes.flat().map(({ kind }) => kind)).toEqual(Array(64).fill('done'));
@@ -351,7 +368,9 @@ export function storeContract(name: string, makeFixture: () => Promise<StoreFixt
       test('a tombstone that is lost stops the removals behind it, and history is kept all the same', async () => {
         const store = await prepared();
         const [made] = await store.commit([create('a.json', credential('a'))]);
-        await store.commit([{ name: named('a.json'), keep: [], tombstone: { kind: 'put', bytes: record(1), seen: undefined } }]);
+        await store.commit([
+          { name: named('a.json'), keep: [], tombstone: { kind: 'put', bytes: record(1), seen: undefined } },
+        ]);
         if (made?.kind !== 'done' || !made.current || !made.backup) throw new Error('not made');
         const [outcome] = await store.commit([
           {
@@ -396,7 +415,9 @@ export function storeContract(name: string, makeFixture: () => Promise<StoreFixt
       test('changes are answered in their order, and one that is lost does not stop the others', async () => {
         const store = await prepared();
         await put(store, 'b.json', credential('there'), undefined);
-        const outcomes = await store.commit(['a.json', 'b.json', 'c.json'].map((each) => create(each, credential(each))));
+        const outcomes = await store.commit(
+          ['a.json', 'b.json', 'c.json'].map((each) => create(each, credential(each))),
+        );
         expect(outcomes.map(({ kind }) => kind)).toEqual(['done', 'lost', 'done']);
         expect([...(await store.list()).current.keys()].sort()).toEqual(['a.json', 'b.json', 'c.json']);
       });
@@ -410,12 +431,16 @@ export function storeContract(name: string, makeFixture: () => Promise<StoreFixt
       test('a tombstone is listed, read, replaced and removed like a credential', async () => {
         const store = await prepared();
         const name = named('a.json');
-        const [first] = await store.commit([{ name, keep: [], tombstone: { kind: 'put', bytes: record(1), seen: undefined } }]);
+        const [first] = await store.commit([
+          { name, keep: [], tombstone: { kind: 'put', bytes: record(1), seen: undefined } },
+        ]);
         if (first?.kind !== 'done' || !first.tombstone) throw new Error('not written');
         expect((await open().list()).tombstones.get('a.json')?.tag).toBe(first.tombstone);
         expect(await content(store, { area: 'tombstone', name })).toEqual(Buffer.from(record(1)));
         expect((await store.list()).current.size).toBe(0);
-        const [second] = await store.commit([{ name, keep: [], tombstone: { kind: 'remove', seen: first.tombstone } }]);
+        const [second] = await store.commit([
+          { name, keep: [], tombstone: { kind: 'remove', seen: first.tombstone } },
+        ]);
         expect(second?.kind).toBe('done');
         expect((await store.list()).tombstones.size).toBe(0);
       });
@@ -423,21 +448,30 @@ export function storeContract(name: string, makeFixture: () => Promise<StoreFixt
       test('a history entry tells its host, reason, time and what it was to replace', async () => {
         const store = await prepared();
         const replaces = [1, 2, 3].map((number) => versionIn(credential(`old ${number}`)));
-        const kept = { ...entry(credential('a')), host: 'Bürorechner 2', reason: 'fresher here: 100% “newer”, a+b', replaces };
+        const kept = {
+          ...entry(credential('a')),
+          host: 'Bürorechner 2',
+          reason: 'fresher here: 100% “newer”, a+b',
+          replaces,
+        };
         const before = Date.now();
         await store.commit([{ name: named('a.json'), keep: [kept] }]);
         const [found] = await open().history([named('a.json')]);
         const { bytes, ...expected } = kept;
         expect(found).toMatchObject({ ...expected, name: 'a.json' });
         expect(Math.abs((found?.arrived ?? 0) - before)).toBeLessThan(60_000);
-        expect(await content(store, { area: 'history', name: named('a.json'), id: kept.id })).toEqual(Buffer.from(bytes));
+        expect(await content(store, { area: 'history', name: named('a.json'), id: kept.id })).toEqual(
+          Buffer.from(bytes),
+        );
       });
 
       test('an entry that is there is left as it is, and that is no error', async () => {
         const store = await prepared();
         const kept = entry(credential('a'));
         await store.commit([{ name: named('a.json'), keep: [kept] }]);
-        const [outcome] = await open().commit([{ name: named('a.json'), keep: [{ ...kept, host: 'another' }] }]);
+        const [outcome] = await open().commit([
+          { name: named('a.json'), keep: [{ ...kept, host: 'another' }] },
+        ]);
         expect(outcome?.kind).toBe('done');
         expect((await store.history()).map(({ host }) => host)).toEqual([kept.host]);
       });
@@ -456,12 +490,19 @@ export function storeContract(name: string, makeFixture: () => Promise<StoreFixt
         const store = await prepared();
         await fixture.writeForeign('current', 'a.json', Buffer.from('half a crede'));
         const tag = (await store.list()).current.get('a.json')?.tag;
-        const change = { ...create('a.json', credential('a'), tag), keepAside: [Buffer.from('half a crede'), new Uint8Array()] };
+        const change = {
+          ...create('a.json', credential('a'), tag),
+          keepAside: [Buffer.from('half a crede'), new Uint8Array()],
+        };
         expect((await store.commit([change]))[0]?.kind).toBe('done');
         expect((await fixture.readAside('a.json')).map(String).sort()).toEqual(['', 'half a crede']);
-        expect((await store.commit([{ name: named('a.json'), keep: [], keepAside: [Buffer.from('half a crede')] }]))[0]?.kind).toBe(
-          'done',
-        );
+        expect(
+          (
+            await store.commit([
+              { name: named('a.json'), keep: [], keepAside: [Buffer.from('half a crede')] },
+            ])
+          )[0]?.kind,
+        ).toBe('done');
       });
     });
   });
@@ -540,8 +581,11 @@ async function content(store: Store, reference: Reference): Promise<Buffer | und
 }
 
 async function put(store: Store, name: string, bytes: Uint8Array, seen: Tag | undefined): Promise<Tag> {
-  const [outcome] = await store.commit([{ name: named(name), keep: [], current: { kind: 'put', bytes, seen } }]);
-  if (outcome?.kind !== 'done' || outcome.current === undefined) throw new Error(`not written: ${JSON.stringify(outcome)}`);
+  const [outcome] = await store.commit([
+    { name: named(name), keep: [], current: { kind: 'put', bytes, seen } },
+  ]);
+  if (outcome?.kind !== 'done' || outcome.current === undefined)
+    throw new Error(`not written: ${JSON.stringify(outcome)}`);
   return outcome.current;
 }
 

@@ -1,4 +1,10 @@
-import { Agent, createServer, type IncomingMessage, request as httpRequest, type ServerResponse } from 'node:http';
+import {
+  Agent,
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { resign } from './resign.ts';
 
@@ -37,9 +43,21 @@ export interface S3Request {
 
 export type Fault =
   /** An S3 error (or any status) instead of asking the server. */
-  | { readonly kind: 'answer'; readonly status: number; readonly code?: string; readonly extra?: string; readonly headers?: Record<string, string> }
+  | {
+      readonly kind: 'answer';
+      readonly status: number;
+      readonly code?: string;
+      readonly extra?: string;
+      readonly headers?: Record<string, string>;
+    }
   /** Any body with status 200 (or another), instead of asking the server. */
-  | { readonly kind: 'body'; readonly body: string; readonly status?: number; readonly type?: string; readonly headers?: Record<string, string> }
+  | {
+      readonly kind: 'body';
+      readonly body: string;
+      readonly status?: number;
+      readonly type?: string;
+      readonly headers?: Record<string, string>;
+    }
   /** Closes the connection at once. */
   | { readonly kind: 'reset' }
   /** Never answers. */
@@ -84,7 +102,10 @@ export async function startFaultProxy(upstream: string, secretKey: string): Prom
         return;
       }
       case 'body':
-        outgoing.writeHead(fault.status ?? 200, { 'content-type': fault.type ?? 'text/html', ...fault.headers });
+        outgoing.writeHead(fault.status ?? 200, {
+          'content-type': fault.type ?? 'text/html',
+          ...fault.headers,
+        });
         outgoing.end(fault.body);
         return;
       case 'reset':
@@ -114,7 +135,9 @@ export async function startFaultProxy(upstream: string, secretKey: string): Prom
     }
 
     const { url = '/', method = 'GET' } = incoming;
-    const changed = Object.keys({ ...headers, ...request.headers }).some((name) => headers[name] !== request.headers[name]);
+    const changed = Object.keys({ ...headers, ...request.headers }).some(
+      (name) => headers[name] !== request.headers[name],
+    );
     const sent = changed ? resign({ method, url, headers }, secretKey) : headers;
     await new Promise<void>((resolve, reject) => {
       const onward = httpRequest(
@@ -175,7 +198,10 @@ async function respond(
     outgoing.socket?.resetAndDestroy();
     return;
   }
-  const whole = 'content-length' in headers || status === 204 ? headers : { ...headers, 'content-length': String(body.length) };
+  const whole =
+    'content-length' in headers || status === 204
+      ? headers
+      : { ...headers, 'content-length': String(body.length) };
   delete whole['transfer-encoding'];
   outgoing.writeHead(status, whole as Record<string, string>);
   if (fault?.kind === 'half' && body.length > 0) {

@@ -38,7 +38,10 @@ export interface OutsideObject {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-export function lookInto({ endpoint, bucket: Bucket }: S3Options, keys: AccessKeys = server().admin): OutsideView {
+export function lookInto(
+  { endpoint, bucket: Bucket }: S3Options,
+  keys: AccessKeys = server().admin,
+): OutsideView {
   const client = new S3Client({
     endpoint,
     region: 'auto',
@@ -50,7 +53,9 @@ export function lookInto({ endpoint, bucket: Bucket }: S3Options, keys: AccessKe
     const found: string[] = [];
     let token: string | undefined;
     do {
-      const page = await client.send(new ListObjectsV2Command({ Bucket, Prefix: prefix, ContinuationToken: token }));
+      const page = await client.send(
+        new ListObjectsV2Command({ Bucket, Prefix: prefix, ContinuationToken: token }),
+      );
       for (const { Key, ETag } of page.Contents ?? []) found.push(`${Key}\t${ETag}`);
       token = page.NextContinuationToken;
     } while (token);

@@ -35,8 +35,21 @@ export function findWeed(): string | undefined {
   return [process.env.WEED ?? '', here, ...onPath].find((path) => path !== '' && isExecutable(path));
 }
 
-/** Starts one server on free ports with all its files in a temporary directory of its own. */
+/**
+ * Starts one server on free ports with all its files in a temporary directory of its own. A port may be taken by
+ * another program between the look and its use: then it is tried again on others.
+ */
 export async function startSeaweedFs(weed: string): Promise<SeaweedFs> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOnce(weed);
+    } catch (error) {
+      if (attempt === 3) throw error;
+    }
+  }
+}
+
+async function startOnce(weed: string): Promise<SeaweedFs> {
   const directory = await mkdtemp(join(tmpdir(), 'seaweedfs-'));
   const admin = { accessKey: 'admin-key', secretKey: 'admin-secret' };
   const reader = { accessKey: 'reader-key', secretKey: 'reader-secret' };
@@ -64,6 +77,8 @@ export async function startSeaweedFs(weed: string): Promise<SeaweedFs> {
       KEEPER,
       directory,
       weed,
+      // Else it writes log files of its own beside, where nobody removes them.
+      '-logtostderr',
       'server',
       `-dir=${join(directory, 'data')}`,
       '-ip=127.0.0.1',
@@ -79,14 +94,21 @@ export async function startSeaweedFs(weed: string): Promise<SeaweedFs> {
       `-filer.localSocket=${join(directory, 'filer.sock')}`,
       '-s3',
       `-s3.port=${s3}`,
+      // Further services on fixed ports: only one server on a machine would have them.
       '-s3.port.iceberg=0',
+      '-s3.port.lance=0',
       `-s3.config=${config}`,
       `-s3.localSocket=${join(directory, 's3.sock')}`,
     ],
     {
       cwd: directory,
       stdio: ['pipe', log.fd, log.fd],
-      env: { ...process.env, HOME: directory, SOCKETS: sockets.join(' '), WEED_MASTER_VOLUME_GROWTH_COPY_1: '1' },
+      env: {
+        ...process.env,
+        HOME: directory,
+        SOCKETS: sockets.join(' '),
+        WEED_MASTER_VOLUME_GROWTH_COPY_1: '1',
+      },
     },
   );
   await log.close();
@@ -112,8 +134,7 @@ exec 3<&0
 "$@" </dev/null 3<&- & pid=$!
 (
   read -r _ <&3
-  kill "$pid"
-  for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" && sleep 0.5; done
+  # Asked kindly it takes longer than this, and there is nothing to save.
   kill -9 "$pid"
   rm -rf "$0" $SOCKETS
 ) 2>/dev/null &
@@ -148,11 +169,14 @@ async function end(child: ChildProcess, rubbish: readonly string[]): Promise<voi
   await Promise.all(rubbish.map((path) => rm(path, { recursive: true, force: true })));
 }
 
-/** Ports that are free, and whose twins for gRPC, 10,000 higher, are too. */
+/**
+ * Ports that are free, and whose twins for gRPC, 10,000 higher, are too; all below 32768, from where Linux gives
+ * ports to outgoing connections, the server's own among them.
+ */
 async function freePorts(count: number): Promise<number[]> {
   const found: number[] = [];
   while (found.length < count) {
-    const port = 20_000 + Math.floor(Math.random() * 20_000);
+    const port = 11_000 + Math.floor(Math.random() * 11_000);
     if (!found.includes(port) && (await isFree(port)) && (await isFree(port + 10_000))) found.push(port);
   }
   return found;

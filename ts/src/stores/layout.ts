@@ -44,7 +44,7 @@ export function parseHistoryKey(key: string): { readonly name: string; readonly 
   return name === undefined || id === undefined ? undefined : { name, id: id as VersionId };
 }
 
-const HISTORY_KEY = /^sync\/history\/(?<name>[^]+)\/(?<id>[0-9a-f]{64})\.json$/;
+const HISTORY_KEY = /^sync\/history\/(?<name>.+)\/(?<id>[0-9a-f]{64})\.json$/s;
 
 /** Where bytes that are no credential are kept before they are replaced: below the SHA-256 of the bytes. */
 export function asideKey(name: string, digest: string): string {

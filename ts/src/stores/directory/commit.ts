@@ -1,6 +1,13 @@
 import { parseCredential, sha256 } from '../../credential/version.ts';
 import { asideKey, historyKey, objectKey } from '../layout.ts';
-import type { CommitOutcome, CommitStep, ObjectChange, StoreChange, Tag } from '../store.ts';
+import {
+  type CommitOutcome,
+  type CommitStep,
+  type ObjectChange,
+  type StoreChange,
+  StoreError,
+  type Tag,
+} from '../store.ts';
 import { fileError } from './errors.ts';
 import { type Files, tagOfBytes } from './files.ts';
 import { historyMetadataBytes, historyMetadataKey } from './history.ts';
@@ -58,6 +65,7 @@ async function apply(
   change: ObjectChange,
 ): Promise<{ readonly kind: 'done'; readonly tag?: Tag } | { readonly kind: 'lost' }> {
   const found = await files.read(key);
+  if (found.kind === 'unreadable') throw inTheWay(`${key} in ${files.root} ${found.reason}`);
   const tag = found.kind === 'absent' ? undefined : found.tag;
   if (change.kind === 'remove') {
     if (tag === undefined) return { kind: 'done' };
@@ -72,6 +80,15 @@ async function apply(
   if (tag !== change.seen) return { kind: 'lost' };
   await files.write(key, change.bytes, held.assertHeld);
   return { kind: 'done', tag: written };
+}
+
+/** To plan again would find the same: this needs a person. */
+function inTheWay(what: string): StoreError {
+  return new StoreError(
+    'refused',
+    `${what}.`,
+    'Move it away, or give this user the right to read it, then run again.',
+  );
 }
 
 /** Whether a version is in history, and thus was written by one of our programs. */
