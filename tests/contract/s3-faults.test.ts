@@ -386,6 +386,7 @@ describe('when there is no store at all', () => {
   const options = (endpoint: string): S3Options => ({
     endpoint,
     bucket: 'bucket',
+    region: 'auto',
     accessKey: 'key',
     secretKey: 'very-secret',
     timeouts: QUICK,
@@ -479,7 +480,7 @@ describe('when there is no store at all', () => {
 
     test('the certificate is self-signed', async () => {
       const https = await serve('127.0.0.1', 2);
-      const error = await failureOf(look(`127.0.0.1:${https.port}`).list());
+      const error = await failureOf(look(`https://127.0.0.1:${https.port}`).list());
       expect(error).toMatchObject({ kind: 'refused', message: expect.stringMatching(/self-signed/) });
       expect(error.remedy).toMatch(/NODE_EXTRA_CA_CERTS/);
       https.close();

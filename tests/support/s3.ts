@@ -18,7 +18,7 @@ export function server(): NonNullable<typeof s3Server> {
 
 /** Settings for a bucket of its own that is not there yet. */
 export function freshBucket(keys: AccessKeys = server().admin, endpoint = server().endpoint): S3Options {
-  return { endpoint, bucket: `test-${randomBytes(6).toString('hex')}`, ...keys };
+  return { endpoint, bucket: `test-${randomBytes(6).toString('hex')}`, region: 'auto', ...keys };
 }
 
 /** A bucket seen from outside, through the SDK alone. */

@@ -26,8 +26,6 @@ import { md5Of } from './tag.ts';
 /**
  * A bucket of any provider that speaks S3, in CLIProxyAPI's own layout. Loads the SDK, which takes a while: to
  * be imported only when it is used.
- *
- * @throws StoreError `configuration` if the settings cannot be right.
  */
 export function s3Store(options: S3Options, memory: StoreMemory): Store {
   const endpoint = resolveEndpoint(options);
