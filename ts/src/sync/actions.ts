@@ -86,7 +86,9 @@ function spreadActions(
       reason: writeReason(seen[place], place, decision),
     });
   }
-  return { actions, pending: [...pending, ...unreached] };
+  // While the tombstone stands, nothing is agreed: its end is the store's to record.
+  const stands: Place[] = decision.ends && !storeWritable(snapshot, permissions) ? ['store'] : [];
+  return { actions, pending: [...new Set([...stands, ...pending, ...unreached])] };
 }
 
 function deleteActions(

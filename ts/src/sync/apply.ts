@@ -12,6 +12,7 @@ import { newWork, type Written } from './apply/work.ts';
 import { nextDeletions, nextEntry, nextMarkers, type Outcome } from './base.ts';
 import type { Base, CredentialPlan, LocalPlace, Plan, Snapshot } from './model.ts';
 import { effectiveBase } from './plan.ts';
+import { baseFor } from './rules/change.ts';
 import type { State } from './state.ts';
 
 /** Credentials carried out between two writes of the base. */
@@ -56,7 +57,11 @@ export async function apply(
   context: ApplyContext,
 ): Promise<ApplyReport> {
   const written: Written = { auth: new Map(), ccs: new Map() };
-  const credentials = new Map(base.credentials);
+  // What belonged to another directory or store goes from every entry at once, since its marker goes too: else a
+  // crash before the last batch would leave files that were never there to be missed, as if they were deleted.
+  const credentials = new Map(
+    [...base.credentials].map(([name, entry]) => [name, baseFor(base, snapshot, name) ?? entry]),
+  );
   const leftIntents = new Map(base.intents);
   const deleted: CredentialName[] = [];
   const living: CredentialName[] = [];
@@ -78,10 +83,10 @@ export async function apply(
     const entry = nextEntry(credential, seen, effectiveBase(base, snapshot, name), snapshot, outcome);
     if (entry) credentials.set(name, entry);
     else credentials.delete(name);
-    if (outcome.complete) leftIntents.delete(name);
+    if (outcome.complete && isConfirmed(credential, snapshot)) leftIntents.delete(name);
     if (outcome.complete && credential.decision.kind === 'spread') living.push(name);
   };
-  for (const credential of idle) remember(credential, { complete: true, tags: {}, removed: [] });
+  for (const credential of idle) remember(credential, idleOutcome(credential));
 
   for (let start = 0; start < busy.length && !storeError; start += BATCH) {
     context.checkpoint();
@@ -106,13 +111,15 @@ export async function apply(
             : 'done';
       lost ||= outcome === 'lost';
       if (storeError) continue;
-      const complete = outcome === 'done' && !item.changedAgain;
+      const failedBeyond = item.failures.length > item.unwritten.length;
+      const complete = !item.lost && !item.changedAgain && !failedBeyond;
       lost ||= item.changedAgain;
       remember(item.plan, {
         complete,
         tags: item.tags,
         tombstone: item.tombstoneTag,
         removed: item.removed,
+        unwritten: item.unwritten,
         ...(item.winner && { winner: item.winner }),
       });
       if (complete && item.plan.decision.kind === 'delete' && !context.allowDelete.has(item.plan.name))
@@ -124,4 +131,16 @@ export async function apply(
   if (busy.length === 0 && context.storeId !== undefined)
     await context.state.saveBase(context.storeId, baseNow());
   return { base: baseNow(), lost, written, storeError };
+}
+
+/** What is already as it is to be, its content where a place told it: so the base learns what it never knew. */
+function idleOutcome({ decision }: CredentialPlan): Outcome {
+  const winner =
+    decision.kind === 'spread' && decision.winner.from !== 'history' ? decision.winner.version : undefined;
+  return { complete: true, tags: {}, removed: [], ...(winner && { winner }) };
+}
+
+/** Whether the base now knows what a noted store write came to: not while the store is out of reach. */
+function isConfirmed({ decision, pending }: CredentialPlan, { places }: Snapshot): boolean {
+  return places.store.kind === 'listed' && pending.length === 0 && decision.kind !== 'held';
 }

@@ -35,8 +35,10 @@ export const EMPTY_BASE: Base = {
 
 /** How carrying out one credential's actions ended. */
 export interface Outcome {
-  /** All actions were carried out. */
+  /** All actions were carried out, but for writes to the `unwritten` places. */
   readonly complete: boolean;
+  /** Local places that could not be written (rights, a full disk): each keeps the base that it had. */
+  readonly unwritten?: readonly LocalPlace[];
   /** The winner with its bytes, where they were at hand or had to be read. */
   readonly winner?: SeenVersion;
   /** Tags of what was written to the store. */
@@ -61,8 +63,12 @@ export function nextEntry(
   if (decision.kind === 'delete') {
     if (!outcome.complete && decision.tag === undefined) return entry;
     const buried = burial(decision, seen, entry, outcome, snapshot);
-    if (pending.length > 0 || !outcome.complete || !storeListed(snapshot))
-      return entry && { ...entry, buried };
+    if (pending.length > 0 || !outcome.complete || !storeListed(snapshot)) {
+      // Where it was removed it is not missed again: the name may live anew before this host looks next.
+      const at = { ...entry?.at };
+      for (const place of outcome.removed) delete at[place];
+      return entry && { ...entry, at, buried };
+    }
     const gone = [entry?.agreed?.id, decision.tombstone.version, ...versionsIn(seen)];
     return {
       agreed: undefined,
@@ -76,7 +82,12 @@ export function nextEntry(
     return entry;
 
   const id = winnerId(decision.winner);
-  const written = new Set(actions.flatMap((action) => (action.kind === 'write' ? [action.place] : [])));
+  const unwritten: readonly Place[] = outcome.unwritten ?? [];
+  const written = new Set(
+    actions.flatMap((action) =>
+      action.kind === 'write' && !unwritten.includes(action.place) ? [action.place] : [],
+    ),
+  );
   const holds = (place: Place) => {
     const sighting = seen[place];
     return written.has(place) || (sighting.kind === 'version' && sighting.version.id === id);

@@ -7,6 +7,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readSync,
   statSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -131,11 +132,26 @@ export function readDescriptor(descriptor: number): Sighting {
       reason: `is ${status.size} bytes long, more than the ${MAX_OBJECT_BYTES} that any credential has`,
     };
   }
-  const bytes = readFileSync(descriptor);
+  const bytes = readWhole(descriptor, status.size);
   const parsed = parseCredential(bytes);
   return parsed.ok
-    ? { kind: 'version', version: parsed.version }
+    ? { kind: 'version', version: parsed.version, since: status.ctimeMs }
     : { kind: 'invalid', reason: parsed.reason, bytes, since: status.mtimeMs };
+}
+
+/**
+ * From the first byte, wherever an earlier reading of the same descriptor ended: a late write is looked for more
+ * than once. A file that grew meanwhile is cut after one byte more, and so never passes for the whole.
+ */
+function readWhole(descriptor: number, size: number): Uint8Array {
+  const buffer = Buffer.alloc(size + 1);
+  let length = 0;
+  while (length < buffer.length) {
+    const count = readSync(descriptor, buffer, length, buffer.length - length, length);
+    if (count === 0) break;
+    length += count;
+  }
+  return buffer.subarray(0, length);
 }
 
 /** The path of a credential below a place. */
@@ -204,9 +220,11 @@ function walk(scan: Scan, below: string, depth: number): void {
     const relative = below === '' ? entry.name : `${below}/${entry.name}`;
     if (entry.name.startsWith('.')) continue;
     const check = parseName(relative);
-    if (entry.isDirectory() && !entry.name.endsWith('.json')) {
+    if (entry.isDirectory()) {
+      // A folder named like a credential is no credential, and may hold some.
       if (depth > 0) walkInto(scan, relative, depth - 1);
-      continue;
+      else scan.hidden.push(relative);
+      if (!entry.name.endsWith('.json')) continue;
     }
     if (entry.isSymbolicLink() && !entry.name.endsWith('.json')) {
       // A linked folder is not followed; what an earlier run saw below it is unknown, not gone.

@@ -1,6 +1,6 @@
 /** One run at a time on one host. */
-import { readFileSync, readlinkSync } from 'node:fs';
-import { readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { readFileSync, readlinkSync, statSync, utimesSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorCode } from '../files/atomic-write.ts';
@@ -40,11 +40,14 @@ export async function takeLock(stateDirectory: string, waitMs: number): Promise<
           held = false;
         },
       });
-      await writeFile(owner, JSON.stringify(await thisProcess(path)), { mode: 0o600 });
+      const ours = thisProcess(path);
+      await writeFile(owner, JSON.stringify(ours), { mode: 0o600 });
+      // Two that found the same holder dead may both take its lock away, the second that of the first.
+      const isHeld = () => held && identity(path) === ours.lock;
       return {
-        isHeld: () => held,
+        isHeld,
         async release() {
-          if (held) await release();
+          if (isHeld()) await release();
           held = false;
         },
       };
@@ -52,10 +55,8 @@ export async function takeLock(stateDirectory: string, waitMs: number): Promise<
       if (errorCode(error) !== 'ELOCKED') throw error;
     }
     if (await holderIsDead(path, owner)) {
-      // As old as can be: the library takes a stale lock over, in its own way.
-      await utimes(path, 0, 0).catch(() => undefined);
-      await writeFile(owner, '{}', { mode: 0o600 }).catch(() => undefined);
-      continue;
+      // As old as can be: the library takes a stale lock over, in its own way. At once, before it may be another's.
+      if (makeOld(path)) continue;
     }
     if (Date.now() >= deadline) return undefined;
     await sleep(RETRY_MS);
@@ -72,18 +73,18 @@ interface Owner {
   readonly lock: string;
 }
 
-async function thisProcess(lockPath: string): Promise<Owner> {
+function thisProcess(lockPath: string): Owner {
   return {
     pid: process.pid,
     started: startOf(process.pid) ?? '',
     realm: realm(),
-    lock: await identity(lockPath),
+    lock: identity(lockPath) ?? '',
   };
 }
 
-async function identity(lockPath: string): Promise<string> {
-  const { ino, birthtimeMs } = await stat(lockPath);
-  return `${ino}-${birthtimeMs}`;
+function identity(lockPath: string): string | undefined {
+  const found = statSync(lockPath, { throwIfNoEntry: false });
+  return found && `${found.ino}-${found.birthtimeMs}`;
 }
 
 /** Only true where it is certain; in doubt the lock's age decides. */
@@ -91,7 +92,7 @@ async function holderIsDead(lockPath: string, ownerPath: string): Promise<boolea
   let owner: Partial<Owner>;
   try {
     owner = JSON.parse(await readFile(ownerPath, 'utf8')) as Partial<Owner>;
-    if (typeof owner.pid !== 'number' || owner.realm !== realm() || owner.lock !== (await identity(lockPath)))
+    if (typeof owner.pid !== 'number' || owner.realm !== realm() || owner.lock !== identity(lockPath))
       return false;
   } catch {
     return false;
@@ -103,6 +104,15 @@ async function holderIsDead(lockPath: string, ownerPath: string): Promise<boolea
   }
   const started = startOf(owner.pid);
   return started !== undefined && owner.started !== '' && started !== owner.started;
+}
+
+function makeOld(path: string): boolean {
+  try {
+    utimesSync(path, 0, 0);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Start time from field 22 of /proc/PID/stat, proc(5); undefined where there is no /proc. */

@@ -51,6 +51,8 @@ export type Sighting =
       readonly tag?: Tag;
       /** In the store: one of our programs wrote it, so it is in history and was chosen by a plan. */
       readonly recorded?: boolean;
+      /** In a local place: when the file was last written, replaced or moved there. Milliseconds since 1970. */
+      readonly since?: number;
     }
   /** No credential: cut short, garbage. `since`: when it was last written, for local files. */
   | {

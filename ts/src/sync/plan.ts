@@ -14,6 +14,7 @@
  * Then the guard looks at all deletions together (`guard`), and what is decided becomes actions (`actions.ts`).
  */
 
+import { compareFreshness } from '../credential/freshness.ts';
 import { mergeVersions } from '../credential/merge.ts';
 import type { CredentialName } from '../credential/name.ts';
 import type { Version, VersionId } from '../credential/version.ts';
@@ -100,8 +101,6 @@ export function decide(
   host: string,
 ): Decision {
   const present = candidates(seen);
-  const superseded = supersededVersions(entry, seen.history);
-
   if (seen.tombstone?.kind === 'invalid') {
     return {
       kind: 'held',
@@ -111,8 +110,21 @@ export function decide(
         'Run the newest cliproxyapi-sync on this host; if it is damaged, remove that one object from the store.',
     };
   }
-  if (seen.tombstone) return decideBuried(seen, present, seen.tombstone, superseded, entry, now);
+  if (seen.tombstone) return decideBuried(seen, present, seen.tombstone, entry, now);
+  if (places.store.kind !== 'listed' && entry?.buried) {
+    const { tombstone } = entry.buried;
+    const superseded = supersededVersions(entry, [], []);
+    if (!present.some((candidate) => lives(candidate, seen, tombstone, entry, superseded, now))) {
+      return {
+        kind: 'held',
+        waitsFor: 'store',
+        reason: `it was ${deletedWords(tombstone)}, and the store cannot be reached to see whether it lives again`,
+        remedy: 'Nothing to do: it is looked at again when the store is back.',
+      };
+    }
+  }
 
+  const superseded = supersededVersions(entry, seen.history, storeVersions(seen) ?? recordIds(seen));
   const change = (place: Place) => changeOf(seen[place], entry?.at[place]);
   const isChange = ({ version, places: holders }: Candidate) =>
     version.id !== entry?.agreed?.id && holders.some((place) => change(place) === 'changed');
@@ -123,13 +135,14 @@ export function decide(
   );
   const stale = fresh.length < changed.length;
 
-  if (seen.history === undefined && needsHistory(changed, present, seen, entry)) return { kind: 'consult' };
+  if (seen.history === undefined && needsHistory(changed, present, seen, entry, now))
+    return { kind: 'consult' };
 
   if (fresh.length === 1) {
     const [winner] = fresh as [Candidate];
     return spread(winner, changeWords(winner, entry), present, { stale, conflict: changed.length > 1 });
   }
-  if (fresh.length > 1) return merged(inOrder(fresh, now), entry, present, stale);
+  if (fresh.length > 1) return merged(inOrder(fresh, now), entry, present, superseded, stale);
 
   const gone = LOCAL_PLACES.filter((place) => change(place) === 'gone');
   if (gone.length > 0 && entry?.agreed) {
@@ -170,24 +183,40 @@ function decideBuried(
   seen: CredentialSnapshot,
   present: readonly Candidate[],
   { tombstone, tag }: { readonly tombstone: Tombstone; readonly tag: string },
-  superseded: ReadonlySet<VersionId>,
   entry: BaseEntry | undefined,
   now: number,
 ): Decision {
-  const living = present.filter(({ version, places }) =>
-    places.some((place) => lifeUnder(tombstone, version, place, entry, superseded, now) !== 'dead'),
-  );
-  const deleted = `deleted on ${tombstone.host} at ${instantWords(tombstone.time)}`;
+  const current = [...(storeVersions(seen) ?? []), tombstone.version];
+  const superseded = supersededVersions(entry, seen.history, current);
+  const living = present.filter((candidate) => lives(candidate, seen, tombstone, entry, superseded, now));
+  const deleted = deletedWords(tombstone);
   if (living.length === 0) return { kind: 'delete', tombstone, tag, reason: deleted };
   // Before a copy that looks fresher may end a tombstone, history must say that it was not replaced long ago.
   if (seen.history === undefined) return { kind: 'consult' };
   const [first, ...others] = inOrder(living, now) as [Candidate, ...Candidate[]];
   const ends = { tag };
-  if (others.length > 0) return { ...merged([first, ...others], undefined, present, false), ends };
+  if (others.length > 0)
+    return { ...merged([first, ...others], undefined, present, superseded, false), ends };
   return {
     ...spread(first, `logged in again in ${placeNames(first.places)} after it was ${deleted}`, present, {}),
     ends,
   };
+}
+
+/** Whether a version lives under a tombstone in at least one of the places that hold it. */
+function lives(
+  { version, places }: Candidate,
+  seen: CredentialSnapshot,
+  tombstone: Tombstone,
+  entry: BaseEntry | undefined,
+  superseded: ReadonlySet<VersionId>,
+  now: number,
+): boolean {
+  return places.some((place) => {
+    const sighting = seen[place];
+    const since = sighting.kind === 'version' ? sighting.since : undefined;
+    return lifeUnder(tombstone, version, place, since, entry, superseded, now) !== 'dead';
+  });
 }
 
 /** Rule 4, several changes: one version out of all of them. */
@@ -195,13 +224,16 @@ function merged(
   ordered: readonly Candidate[],
   entry: BaseEntry | undefined,
   present: readonly Candidate[],
+  superseded: ReadonlySet<VersionId>,
   stale: boolean,
 ): SpreadDecision {
   const [first] = ordered as [Candidate, ...Candidate[]];
-  const version = mergeVersions(
+  const merge = mergeVersions(
     ordered.map(({ version: { bytes, ...rest } }) => ({ ...rest, bytes: loaded(bytes) })) as [Version],
     entry?.agreed?.fields,
   );
+  // A merge can come out as what was replaced before; hosts that know that would put it right for ever.
+  const version = superseded.has(merge.id) ? { ...first.version, bytes: loaded(first.version.bytes) } : merge;
   const where = placeNames(ordered.flatMap(({ places }) => places));
   const taken = ordered.find((candidate) => candidate.version.id === version.id);
   if (taken) {
@@ -229,8 +261,8 @@ function heal(
   now: number,
 ): Decision {
   const records = [...(seen.history ?? [])].sort((a, b) => b.arrived - a.arrived);
-  const record =
-    records.find(({ id }) => id === entry?.agreed?.id) ?? records.find(({ id }) => !superseded.has(id));
+  const good = records.filter(({ id }) => !superseded.has(id));
+  const record = good.find(({ id }) => id === entry?.agreed?.id) ?? good[0];
   if (record) {
     const reason = `no place has it any more; taken from history (${record.host}, ${instantWords(record.arrived)})`;
     return {
@@ -251,20 +283,25 @@ function heal(
 
 /**
  * Whether history must be asked before this credential can be decided: where several versions meet, where one
- * comes to a place that has no base, where someone else wrote the store, or where no place has a good version.
+ * comes to a place that has no base, where someone else wrote the store, where the change is no fresher than what
+ * it would replace (it may be what was replaced before this host joined, and two hosts that disagreed on that would
+ * put back each other's for ever), or where no place has a good version.
  */
 function needsHistory(
   changed: readonly Candidate[],
   present: readonly Candidate[],
   seen: CredentialSnapshot,
   entry: BaseEntry | undefined,
+  now: number,
 ): boolean {
   if (changed.length > 1) return true;
   if (changed.length === 1) {
     const [candidate] = changed as [Candidate];
     const withoutBase = candidate.places.some((place) => entry?.at[place] === undefined);
     const inStore = candidate.places.some((place) => (STORE_PLACES as readonly Place[]).includes(place));
-    return present.length > 1 && (withoutBase || (inStore && !isChosen(candidate, seen)));
+    const fresher =
+      entry?.agreed && compareFreshness(candidate.version.freshness, entry.agreed.freshness, now) > 0;
+    return present.length > 1 && (withoutBase || !fresher || (inStore && !isChosen(candidate, seen)));
   }
   const goneHere = LOCAL_PLACES.some((place) => changeOf(seen[place], entry?.at[place]) === 'gone');
   const known =
@@ -284,6 +321,20 @@ function isChosen(candidate: Candidate, seen: CredentialSnapshot): boolean {
       sighting.recorded === true
     );
   });
+}
+
+/** The versions that the store and the backup copy hold; undefined if they hold none. */
+function storeVersions(seen: CredentialSnapshot): readonly VersionId[] | undefined {
+  const ids = STORE_PLACES.flatMap((place) => {
+    const sighting = seen[place];
+    return sighting.kind === 'version' ? [sighting.version.id] : [];
+  });
+  return ids.length > 0 ? ids : undefined;
+}
+
+/** Where the store was emptied, nothing tells which of these was current last: each may have been. */
+function recordIds(seen: CredentialSnapshot): readonly VersionId[] {
+  return (seen.history ?? []).map(({ id }) => id);
 }
 
 /** The distinct versions that places hold, each with all its holders and with its bytes if anyone has them. */
@@ -319,6 +370,10 @@ function spread(
     stale: marks.stale ?? false,
     conflict: marks.conflict ?? false,
   };
+}
+
+function deletedWords({ host, time }: Tombstone): string {
+  return `deleted on ${host} at ${instantWords(time)}`;
 }
 
 function changeWords({ places, version }: Candidate, entry: BaseEntry | undefined): string {

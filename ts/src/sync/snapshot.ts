@@ -158,8 +158,11 @@ async function readStore(
     for (const [key, object] of listed) {
       const name = checkedName(key, place, problems);
       if (name === undefined) continue;
-      const known =
-        knownByTag(base, snapshot, place, name, object) ?? knownByDigest(digests.get(name), object);
+      // Under a tombstone versions may have to be merged, which takes their bytes.
+      const remembered = listing.tombstones.has(key)
+        ? undefined
+        : knownByTag(base, snapshot, place, name, object);
+      const known = remembered ?? knownByDigest(digests.get(name), object);
       if (known) remote[place].set(name, known);
       else unknown.push({ area: place === 'store' ? 'current' : 'backup', name });
     }

@@ -127,6 +127,7 @@ async function settle(item: Work, outcome: LocalOutcome, place: LocalPlace, stat
       item.lost = true;
       return false;
     case 'failed':
+      if (item.plan.decision.kind === 'spread') item.unwritten.push(place);
       item.failures.push(
         `writing the ${place === 'auth' ? 'auth dir' : 'CCS dir'} failed: ${outcome.reason}`,
       );

@@ -16,6 +16,7 @@ import {
 } from '../model.ts';
 import type { State } from '../state.ts';
 import { serializeTombstone } from '../tombstone-record.ts';
+import { sentences } from '../words.ts';
 import { isStorePlace, stopped, type Work } from './work.ts';
 
 export interface StoreContext {
@@ -64,7 +65,7 @@ async function takeOutcome(
       item.lost = true;
       return;
     case 'failed': {
-      item.failures.push(`${outcome.error.message}. ${outcome.error.remedy}`);
+      item.failures.push(sentences(outcome.error.message, outcome.error.remedy));
       // The local places may still be brought in step; what they lose is then kept here.
       for (const action of item.plan.actions)
         if (action.kind === 'keep') await keepVersionOnHost(item, action.version.id, state);

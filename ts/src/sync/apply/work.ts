@@ -25,6 +25,8 @@ export interface Work {
   tombstoneTag: string | undefined;
   readonly removed: LocalPlace[];
   readonly failures: string[];
+  /** Local places that one of the failures was to write. */
+  readonly unwritten: LocalPlace[];
   lost: boolean;
   /** A program wrote while its file was replaced: what it wrote is back in place, to be planned. */
   changedAgain: boolean;
@@ -53,6 +55,7 @@ export function newWork(plan: CredentialPlan, snapshot: Snapshot, base: Base): W
     tombstoneTag: undefined,
     removed: [],
     failures: [],
+    unwritten: [],
     lost: false,
     changedAgain: false,
   };

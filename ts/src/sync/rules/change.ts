@@ -46,7 +46,12 @@ export function baseFor(base: Base, snapshot: Snapshot, name: CredentialName): B
   const at = Object.fromEntries(
     PLACES.flatMap((place) => (entry.at[place] && known(place) ? [[place, entry.at[place]]] : [])),
   );
-  return { ...entry, at };
+  if (!entry.buried) return { ...entry, at };
+  // A file in a re-made directory was not put back by a person: it came with the directory.
+  const cleared = Object.fromEntries(
+    Object.entries(entry.buried.cleared).filter(([place]) => known(place as Place)),
+  );
+  return { ...entry, at, buried: { ...entry.buried, cleared } };
 }
 
 /** Whether what the base says of a place is about the place that is there now. */
@@ -79,7 +84,7 @@ export function adoptOwnWrite(
     agreed: intent.version,
     at: { ...entry?.at, ...Object.fromEntries(places.map((place) => [place, id])) },
     tags: entry?.tags ?? {},
-    superseded: [...(entry?.superseded ?? []), ...intent.supersedes],
+    superseded: [...(entry?.superseded ?? []), ...intent.supersedes].filter((old) => old !== id),
     buried: undefined,
   };
 }

@@ -21,10 +21,15 @@ export type Life =
   /** It came to a place that had long been free of it: only a person puts it there. */
   | 'put-back';
 
+/**
+ * @param since When the file got there, in milliseconds since 1970, where that is known: a run may come long after
+ *   a proxy wrote the file back.
+ */
 export function lifeUnder(
   tombstone: Tombstone,
   version: SeenVersion,
   place: Place,
+  since: number | undefined,
   entry: BaseEntry | undefined,
   superseded: ReadonlySet<VersionId>,
   now: number,
@@ -33,7 +38,7 @@ export function lifeUnder(
     isLocal(place) && entry?.buried && isSameTombstone(entry.buried.tombstone, tombstone)
       ? entry.buried.cleared[place]
       : undefined;
-  if (cleared !== undefined && now - cleared > REAPPEARANCE_MS) return 'put-back';
+  if (cleared !== undefined && Math.min(since ?? now, now) - cleared > REAPPEARANCE_MS) return 'put-back';
   if (version.id === tombstone.version || superseded.has(version.id)) return 'dead';
   return compareFreshness(version.freshness, tombstone.freshness, now) > 0 ? 'fresher' : 'dead';
 }
