@@ -14,11 +14,12 @@
  * Then the guard looks at all deletions together (`guard`), and what is decided becomes actions (`actions.ts`).
  */
 
-import { compareFreshness } from '../credential/freshness.ts';
 import { mergeVersions } from '../credential/merge.ts';
 import type { CredentialName } from '../credential/name.ts';
 import type { Version, VersionId } from '../credential/version.ts';
 import { credentialActions } from './actions.ts';
+import { candidates, isChosen, recordIds, storeVersions } from './candidates.ts';
+import { heldTwin, type SpreadDecision, spread } from './decisions.ts';
 import {
   type Base,
   type BaseEntry,
@@ -27,15 +28,14 @@ import {
   type Decision,
   LOCAL_PLACES,
   type Permissions,
-  PLACES,
   type Place,
   type Plan,
   type Snapshot,
-  STORE_PLACES,
   type Tombstone,
 } from './model.ts';
 import { adoptOwnWrite, baseFor, changeOf } from './rules/change.ts';
-import { guard } from './rules/guard.ts';
+import { deletes, exists, guard, putBack } from './rules/guard.ts';
+import { needsHistory } from './rules/history.ts';
 import { isStale } from './rules/stale.ts';
 import { supersededVersions } from './rules/superseded.ts';
 import { lifeUnder } from './rules/tombstone.ts';
@@ -281,97 +281,6 @@ function heal(
     : { kind: 'nothing' };
 }
 
-/**
- * Whether history must be asked before this credential can be decided: where several versions meet, where one
- * comes to a place that has no base, where someone else wrote the store, where the change is no fresher than what
- * it would replace (it may be what was replaced before this host joined, and two hosts that disagreed on that would
- * put back each other's for ever), or where no place has a good version.
- */
-function needsHistory(
-  changed: readonly Candidate[],
-  present: readonly Candidate[],
-  seen: CredentialSnapshot,
-  entry: BaseEntry | undefined,
-  now: number,
-): boolean {
-  if (changed.length > 1) return true;
-  if (changed.length === 1) {
-    const [candidate] = changed as [Candidate];
-    const withoutBase = candidate.places.some((place) => entry?.at[place] === undefined);
-    const inStore = candidate.places.some((place) => (STORE_PLACES as readonly Place[]).includes(place));
-    const fresher =
-      entry?.agreed && compareFreshness(candidate.version.freshness, entry.agreed.freshness, now) > 0;
-    return present.length > 1 && (withoutBase || !fresher || (inStore && !isChosen(candidate, seen)));
-  }
-  const goneHere = LOCAL_PLACES.some((place) => changeOf(seen[place], entry?.at[place]) === 'gone');
-  const known =
-    present.length > 0 ||
-    entry?.agreed !== undefined ||
-    STORE_PLACES.some((place) => seen[place].kind === 'invalid');
-  return known && !goneHere && !present.some(({ version }) => version.id === entry?.agreed?.id);
-}
-
-/** Whether one of our programs made this version the store's current one, knowing what it replaced. */
-function isChosen(candidate: Candidate, seen: CredentialSnapshot): boolean {
-  return STORE_PLACES.some((place) => {
-    const sighting = seen[place];
-    return (
-      sighting.kind === 'version' &&
-      sighting.version.id === candidate.version.id &&
-      sighting.recorded === true
-    );
-  });
-}
-
-/** The versions that the store and the backup copy hold; undefined if they hold none. */
-function storeVersions(seen: CredentialSnapshot): readonly VersionId[] | undefined {
-  const ids = STORE_PLACES.flatMap((place) => {
-    const sighting = seen[place];
-    return sighting.kind === 'version' ? [sighting.version.id] : [];
-  });
-  return ids.length > 0 ? ids : undefined;
-}
-
-/** Where the store was emptied, nothing tells which of these was current last: each may have been. */
-function recordIds(seen: CredentialSnapshot): readonly VersionId[] {
-  return (seen.history ?? []).map(({ id }) => id);
-}
-
-/** The distinct versions that places hold, each with all its holders and with its bytes if anyone has them. */
-function candidates(seen: CredentialSnapshot): readonly Candidate[] {
-  const found = new Map<VersionId, Candidate>();
-  for (const place of PLACES) {
-    const sighting = seen[place];
-    if (sighting.kind !== 'version') continue;
-    const known = found.get(sighting.version.id);
-    found.set(sighting.version.id, {
-      version: known?.version.bytes ? known.version : sighting.version,
-      places: [...(known?.places ?? []), place],
-    });
-  }
-  return [...found.values()];
-}
-
-type SpreadDecision = Extract<Decision, { kind: 'spread' }>;
-
-function spread(
-  winner: Candidate,
-  reason: string,
-  present: readonly Candidate[],
-  marks: { readonly stale?: boolean; readonly conflict?: boolean },
-): SpreadDecision {
-  const [from] = winner.places as [Place];
-  return {
-    kind: 'spread',
-    winner: { from, version: winner.version },
-    reason,
-    losers: present.filter((candidate) => candidate !== winner).map((candidate) => candidate.version),
-    ends: undefined,
-    stale: marks.stale ?? false,
-    conflict: marks.conflict ?? false,
-  };
-}
-
 function deletedWords({ host, time }: Tombstone): string {
   return `deleted on ${host} at ${instantWords(time)}`;
 }
@@ -379,53 +288,6 @@ function deletedWords({ host, time }: Tombstone): string {
 function changeWords({ places, version }: Candidate, entry: BaseEntry | undefined): string {
   const verb = entry?.agreed ? 'changed' : 'new';
   return `${verb} in ${placeNames(places)}, ${freshnessWords(version.freshness)}`;
-}
-
-/** Whether carrying the decision out would take a credential away from some place, or the deletion is new. */
-function deletes(decision: Decision, seen: CredentialSnapshot, entry: BaseEntry | undefined): boolean {
-  return (
-    decision.kind === 'delete' &&
-    (decision.tag === undefined || (exists(seen, entry) && candidates(seen).length > 0))
-  );
-}
-
-function exists(seen: CredentialSnapshot, entry: BaseEntry | undefined): boolean {
-  return entry?.agreed !== undefined || candidates(seen).length > 0;
-}
-
-/** What the guard makes of a deletion: a new one is undone, one that another host recorded waits for a person. */
-function putBack(decision: Decision, seen: CredentialSnapshot, entry: BaseEntry | undefined): Decision {
-  if (decision.kind !== 'delete') return decision;
-  if (decision.tag !== undefined) {
-    return {
-      kind: 'held',
-      waitsFor: 'person',
-      reason: `${decision.reason}, with more than half of all credentials: the mass-deletion guard keeps it here`,
-      remedy: `If that is meant, run again with --allow-delete ${decision.tombstone.name}`,
-    };
-  }
-  const present = candidates(seen);
-  const agreed = present.find(({ version }) => version.id === entry?.agreed?.id) ?? present[0];
-  const reason = `${decision.reason}, with more than half of all credentials: the mass-deletion guard puts it back`;
-  if (agreed) return spread(agreed, reason, present, {});
-  return {
-    kind: 'spread',
-    winner: { from: 'history', id: decision.tombstone.version },
-    reason,
-    losers: [],
-    ends: undefined,
-    stale: false,
-    conflict: false,
-  };
-}
-
-function heldTwin(twin: CredentialName): Decision {
-  return {
-    kind: 'held',
-    waitsFor: 'person',
-    reason: `its name differs from "${twin}" only in case or Unicode form, and this file system keeps one file for both`,
-    remedy: 'Rename one of the two on the host that made it.',
-  };
 }
 
 function loaded(bytes: Uint8Array | undefined): Uint8Array {

@@ -83,6 +83,7 @@ export async function run(request: RunRequest): Promise<RunReport> {
         throw new Stopped('this process stood still for so long that another run took over');
     });
   } finally {
+    state.close();
     await store.close().catch(() => undefined);
     await lock?.release();
   }

@@ -11,7 +11,7 @@ import type {
   Store,
   StoreListing,
 } from '../stores/store.ts';
-import { type LocalListing, localPath, readLocal } from './local.ts';
+import { type LocalListing, localPath, pausedDirectory, readLocal, readMarker } from './local.ts';
 import {
   type Base,
   type CredentialSnapshot,
@@ -301,9 +301,23 @@ async function confirmGone(
     const directory = directories[place];
     const seen = credentials.get(name);
     if (directory === undefined || !seen) continue;
-    const now = readLocal(localPath(directory, name));
+    const now = missingNow(place, directory, name, snapshot.places[place]);
     if (now.kind !== 'absent') credentials.set(name, { ...seen, [place]: now });
   }
+}
+
+/** What there is by now in the place of a file that was missing. */
+function missingNow(
+  place: LocalPlace,
+  directory: string,
+  name: CredentialName,
+  listed: PlaceState,
+): Sighting {
+  // Unmounted or re-made since it was listed: nothing is known of what it held.
+  if (listed.kind === 'listed' && readMarker(directory) !== listed.marker) return { kind: 'unknown' };
+  const now = readLocal(localPath(directory, name));
+  if (now.kind !== 'absent' || place !== 'ccs') return now;
+  return readLocal(localPath(pausedDirectory(directory), name)).kind === 'absent' ? now : { kind: 'paused' };
 }
 
 function md5(bytes: Uint8Array): string {

@@ -31,6 +31,8 @@ export interface State {
   noteIntents(storeId: string, intents: ReadonlyMap<CredentialName, Intent>): Promise<void>;
   /** Keeps a version on this host. */
   keep(name: CredentialName, id: VersionId, bytes: Uint8Array): Promise<void>;
+  /** From here on nothing is written: what is still under way after an abort must not outlive the lock. */
+  close(): void;
   /** Keeps bytes that are no credential on this host. */
   keepAside(name: CredentialName, bytes: Uint8Array): Promise<void>;
 }
@@ -59,8 +61,10 @@ export async function openState(
   directory: string,
   { readOnly }: { readonly readOnly: boolean },
 ): Promise<State> {
+  let closed = false;
   const write = async (path: string, text: string | Uint8Array) => {
     if (readOnly) return;
+    if (closed) throw new Error(`the run that was to write ${path} has ended`);
     try {
       await ensureDirectory(dirname(path));
       await writeFileAtomically(path, typeof text === 'string' ? Buffer.from(text) : text);
@@ -130,6 +134,10 @@ export async function openState(
     },
 
     noteIntents,
+    close() {
+      closed = true;
+    },
+
     keep: (name, id, bytes) => write(join(directory, 'history', name, `${id}.json`), bytes),
     keepAside: (name, bytes) => write(join(directory, 'rejected', name, sha256(bytes)), bytes),
   };

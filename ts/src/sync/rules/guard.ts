@@ -1,6 +1,8 @@
 /** Rule: what would delete most of the credentials at once is an accident until a person says otherwise. */
 import type { CredentialName } from '../../credential/name.ts';
-import type { GuardReport } from '../model.ts';
+import { candidates } from '../candidates.ts';
+import { spread } from '../decisions.ts';
+import type { BaseEntry, CredentialSnapshot, Decision, GuardReport } from '../model.ts';
 
 /** The runs of this long count together. */
 export const GUARD_WINDOW_MS = 24 * 60 * 60 * 1000;
@@ -25,4 +27,47 @@ export function guard(
   const deleted = new Set([...earlier, ...counted]);
   const total = new Set([...existing, ...deleted]).size;
   return deleted.size > 1 && deleted.size > total / 2 ? { names: counted, total } : undefined;
+}
+
+/** Whether carrying the decision out would take a credential away from some place, or the deletion is new. */
+export function deletes(decision: Decision, seen: CredentialSnapshot, entry: BaseEntry | undefined): boolean {
+  return (
+    decision.kind === 'delete' &&
+    (decision.tag === undefined || (exists(seen, entry) && candidates(seen).length > 0))
+  );
+}
+
+/** Whether there is such a credential, for the guard's count. */
+export function exists(seen: CredentialSnapshot, entry: BaseEntry | undefined): boolean {
+  return entry?.agreed !== undefined || candidates(seen).length > 0;
+}
+
+/** What the guard makes of a deletion: a new one is undone, one that another host recorded waits for a person. */
+export function putBack(
+  decision: Decision,
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+): Decision {
+  if (decision.kind !== 'delete') return decision;
+  if (decision.tag !== undefined) {
+    return {
+      kind: 'held',
+      waitsFor: 'person',
+      reason: `${decision.reason}, with more than half of all credentials: the mass-deletion guard keeps it here`,
+      remedy: `If that is meant, run again with --allow-delete ${decision.tombstone.name}`,
+    };
+  }
+  const present = candidates(seen);
+  const agreed = present.find(({ version }) => version.id === entry?.agreed?.id) ?? present[0];
+  const reason = `${decision.reason}, with more than half of all credentials: the mass-deletion guard puts it back`;
+  if (agreed) return spread(agreed, reason, present, {});
+  return {
+    kind: 'spread',
+    winner: { from: 'history', id: decision.tombstone.version },
+    reason,
+    losers: [],
+    ends: undefined,
+    stale: false,
+    conflict: false,
+  };
 }

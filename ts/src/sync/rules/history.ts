@@ -1,0 +1,36 @@
+/** Rule: when the store's history must be asked before a credential can be decided. */
+import { compareFreshness } from '../../credential/freshness.ts';
+import { isChosen } from '../candidates.ts';
+import { type BaseEntry, type CredentialSnapshot, LOCAL_PLACES, type Place, STORE_PLACES } from '../model.ts';
+import { changeOf } from './change.ts';
+import type { Candidate } from './winner.ts';
+
+/**
+ * Whether history must be asked before this credential can be decided: where several versions meet, where one
+ * comes to a place that has no base, where someone else wrote the store, where the change is no fresher than what
+ * it would replace (it may be what was replaced before this host joined, and two hosts that disagreed on that would
+ * put back each other's for ever), or where no place has a good version.
+ */
+export function needsHistory(
+  changed: readonly Candidate[],
+  present: readonly Candidate[],
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+  now: number,
+): boolean {
+  if (changed.length > 1) return true;
+  if (changed.length === 1) {
+    const [candidate] = changed as [Candidate];
+    const withoutBase = candidate.places.some((place) => entry?.at[place] === undefined);
+    const inStore = candidate.places.some((place) => (STORE_PLACES as readonly Place[]).includes(place));
+    const fresher =
+      entry?.agreed && compareFreshness(candidate.version.freshness, entry.agreed.freshness, now) > 0;
+    return present.length > 1 && (withoutBase || !fresher || (inStore && !isChosen(candidate, seen)));
+  }
+  const goneHere = LOCAL_PLACES.some((place) => changeOf(seen[place], entry?.at[place]) === 'gone');
+  const known =
+    present.length > 0 ||
+    entry?.agreed !== undefined ||
+    STORE_PLACES.some((place) => seen[place].kind === 'invalid');
+  return known && !goneHere && !present.some(({ version }) => version.id === entry?.agreed?.id);
+}
