@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
+import { printable } from '../credential/name.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 import { VERSION } from '../version.ts';
 import { type CommonOptions, EXIT, type ExitCode, explain, levelOf, type RunOptions } from './options.ts';
@@ -14,11 +15,18 @@ export type ProgramName = 'hydrate' | 'backup' | 'start' | 'wrapper' | 'cliproxy
  */
 export async function main(program: ProgramName, args: readonly string[]): Promise<number> {
   // A reader that goes away (`--help | head -1`) is no error; commander writes without looking.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-    });
-  }
+  let isWritten = true;
+  process.stderr.on('error', () => undefined);
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') isWritten = false;
+  });
+  const exitCode = await command(program, args);
+  // That the last of the output could not be written shows only now.
+  await new Promise((resolve) => process.stdout.write('', resolve));
+  return isWritten || exitCode !== EXIT.done ? exitCode : EXIT.failed;
+}
+
+async function command(program: ProgramName, args: readonly string[]): Promise<number> {
   // All of its arguments are the proxy's.
   if (program === 'wrapper') return act({}, (terminal) => exec(args, {}, terminal));
 
@@ -26,13 +34,18 @@ export async function main(program: ProgramName, args: readonly string[]): Promi
   const setExit = (code: number) => {
     exitCode = code;
   };
-  const command = program === 'cliproxyapi-sync' ? allCommands(setExit) : single(program, setExit);
+  const parser = program === 'cliproxyapi-sync' ? allCommands(setExit) : single(program, setExit);
   try {
-    await command.parseAsync([...args], { from: 'user' });
+    await parser.parseAsync([...args], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     // Commander has printed what was wrong, or the help that was asked for.
-    return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    if (error.exitCode === 0) return EXIT.done;
+    if (args.includes('--json')) {
+      const message = error.message.replace(/^error: /, '');
+      process.stdout.write(`${printable(JSON.stringify({ exitCode: EXIT.usage, error: { message } }))}\n`);
+    }
+    return EXIT.usage;
   }
   return exitCode;
 }
@@ -59,7 +72,7 @@ Exit codes: 0 done; 1 something failed or was refused; 2 usage; 75 try again; 78
     // What follows a command that runs the proxy is the proxy's.
     .enablePositionalOptions();
   for (const name of ['hydrate', 'backup', 'sync', 'start', 'exec'] as const) {
-    const command = define(name, name, setExit).copyInheritedSettings(root);
+    const command = define(name, `cliproxyapi-sync ${name}`, setExit).copyInheritedSettings(root);
     root.addCommand(command);
   }
 
@@ -67,15 +80,18 @@ Exit codes: 0 done; 1 something failed or was refused; 2 usage; 75 try again; 78
 }
 
 function single(name: 'hydrate' | 'backup' | 'start', setExit: SetExit): Command {
-  return define(name, name, setExit).version(`${name} ${VERSION}`).exitOverride();
+  return define(name, name, setExit)
+    .version(`${name} ${VERSION}`)
+    .exitOverride()
+    .showHelpAfterError(`(${name} --help shows the options)`);
 }
 
 function define(
   name: 'hydrate' | 'backup' | 'sync' | 'start' | 'exec',
-  shown: string,
+  typed: string,
   setExit: SetExit,
 ): Command {
-  const command = new Command(shown)
+  const command = new Command(name)
     .option(
       '--env-file <path>',
       'read variables from this file instead of CLIPROXY_ENV_FILE or ~/dotfiles/.env',
@@ -88,7 +104,7 @@ function define(
       .argument('[arguments...]', "the proxy's own arguments")
       .passThroughOptions()
       .allowUnknownOption()
-      .addHelpText('after', EXAMPLES[name])
+      .addHelpText('after', examples(typed, EXAMPLES[name]))
       .action(async (args: string[], options: CommonOptions) => {
         setExit(
           await act(options, (terminal) =>
@@ -105,7 +121,7 @@ function define(
       '--allow-delete <names...>',
       'carry out the deletion of these credentials that the mass-deletion guard held back',
     )
-    .addHelpText('after', EXAMPLES[name])
+    .addHelpText('after', examples(typed, EXAMPLES[name]))
     .action(async (options: RunOptions) => {
       setExit(await act(options, (terminal) => syncCommand(name, options, terminal)));
     });
@@ -121,30 +137,43 @@ const DESCRIPTIONS = {
   exec: "Syncs, runs the proxy's program with these arguments, syncs again, and exits with its code.",
 } as const;
 
-const EXAMPLES = {
-  hydrate: `
-Examples:
-  hydrate                      a new machine gets all logins from the store
-  hydrate --dry-run            what it would write, and why`,
-  backup: `
-Examples:
-  backup                       after a login: it is in the store
-  backup --json                the same, for a program to read`,
-  sync: `
-Examples:
-  cliproxyapi-sync sync
-  cliproxyapi-sync sync --dry-run
-  cliproxyapi-sync sync --allow-delete claude-old@example.com.json codex-old@example.com.json`,
-  start: `
-Examples:
-  start
-  start --env-file ~/secrets/proxy.env
-  start -local-model           arguments that are not ours are the proxy's`,
-  exec: `
-Examples:
-  cliproxyapi-sync exec --claude-login
-  cliproxyapi-sync exec -- --help`,
-} as const;
+/** What follows the command, and what it is good for. */
+type Example = readonly [args: string, meaning?: string];
+
+const EXAMPLES: Readonly<Record<keyof typeof DESCRIPTIONS, readonly Example[]>> = {
+  hydrate: [
+    ['', 'a new machine gets all logins from the store'],
+    ['--dry-run', 'what it would write, and why'],
+  ],
+  backup: [
+    ['', 'after a login: it is in the store'],
+    ['--json', 'the same, for a program to read'],
+  ],
+  sync: [
+    ['', 'this machine and the store are in step'],
+    ['--dry-run', 'what would be done, and why'],
+    ['--allow-delete claude-old@example.com.json codex-old@example.com.json'],
+  ],
+  start: [
+    [''],
+    ['--env-file ~/secrets/proxy.env'],
+    ['-local-model', "arguments that are not ours are the proxy's"],
+  ],
+  exec: [
+    ['--claude-login', 'log in, with a sync before and after'],
+    ['-- --help', "the proxy's own help"],
+  ],
+};
+
+function examples(typed: string, lines: readonly Example[]): string {
+  const commands = lines.map(([args, meaning]) => ({ line: `${typed} ${args}`.trim(), meaning }));
+  const explained = commands.filter(({ meaning }) => meaning !== undefined);
+  const width = Math.max(...explained.map(({ line }) => line.length)) + 4;
+  const text = commands.map(({ line, meaning }) =>
+    meaning === undefined ? `  ${line}` : `  ${line.padEnd(width)}${meaning}`,
+  );
+  return `\nExamples:\n${text.join('\n')}`;
+}
 
 async function startProxy(
   args: readonly string[],

@@ -39,7 +39,9 @@ export async function prepareProxy(
   const program = await findProxyProgram(settings, process.argv[1] ?? '');
   const deadline = Date.now() + STORE_DEADLINE_MS;
   const commands: SyncCommand[] = (await isEmpty(settings.authDir)) ? ['hydrate', 'sync'] : ['sync'];
-  for (const command of commands) await runBefore(command, settings, deadline, terminal);
+  for (const command of commands) {
+    if (Date.now() < deadline) await runBefore(command, settings, deadline, terminal);
+  }
 
   const cwd = await workingDirectory(settings.stateDir);
   const named = (config: string) => proxyArguments(args, config, process.cwd());
@@ -65,11 +67,20 @@ export async function runBefore(
   terminal: Terminal,
 ): Promise<void> {
   const left = Math.max(0, deadline - Date.now());
+  const signal = AbortSignal.timeout(left);
   try {
     const report = await runOnce(command, settings, terminal, {
-      signal: AbortSignal.timeout(left),
+      signal,
       lockWaitMs: Math.min(left, settings.lockWaitMs),
     });
+    const { location } = report.store;
+    if (report.stopped !== undefined && signal.aborted && location !== '') {
+      terminal.error(
+        `${location} did not answer within ${Math.round(left / 1000)} s`,
+        'Nothing was lost. Check the network; the next sync brings everything in step.',
+      );
+      return;
+    }
     printReport(command, report, { dryRun: false, json: false }, terminal);
   } catch (error) {
     explain(error, terminal, false);

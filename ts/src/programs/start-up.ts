@@ -5,7 +5,7 @@
 import type { ProgramName } from '../commands/main.ts';
 import { VERSION } from '../version.ts';
 
-/** Runs a program on the process's own arguments and sets the process's exit code. */
+/** Runs a program on the process's own arguments and ends the process with its exit code. */
 export async function start(program: ProgramName): Promise<void> {
   const args = process.argv.slice(2);
   if (program !== 'wrapper' && args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
@@ -13,5 +13,6 @@ export async function start(program: ProgramName): Promise<void> {
     return;
   }
   const { main } = await import('../commands/main.ts');
-  process.exitCode = await main(program, args);
+  // What a deadline left behind, such as a request that is never answered, holds nobody up.
+  process.exit(await main(program, args));
 }
