@@ -167,3 +167,51 @@ describe('neither a template nor a config', () => {
     });
   });
 });
+
+describe('a template elsewhere', () => {
+  const elsewhere = (name: string) => join(home, name);
+
+  it('that CLIPROXY_CONFIG_TEMPLATE names goes before the one in the proxy home', async () => {
+    await writeFile(path('config.template.yaml'), 'port: 1\n');
+    await writeFile(elsewhere('named.yaml'), 'port: 2\n');
+    await writeConfig(settings({ CLIPROXY_CONFIG_TEMPLATE: elsewhere('named.yaml') }));
+    expect((await config()).port).toBe(2);
+  });
+
+  it('that does not exist is an error that names the variable, and the config stays', async () => {
+    await writeFile(path('config.yaml'), 'port: 1\n');
+    await expect(writeConfig(settings({ CLIPROXY_CONFIG_TEMPLATE: elsewhere('none.yaml') }))).rejects.toThrow(
+      /CLIPROXY_CONFIG_TEMPLATE names .*none\.yaml, which does not exist/,
+    );
+    expect(await readFile(path('config.yaml'), 'utf8')).toBe('port: 1\n');
+  });
+
+  it('that CLIPROXY_CONFIG_DEFAULT names is taken only where there is nothing else', async () => {
+    await writeFile(elsewhere('default.yaml'), 'port: __PORT__\n');
+    const env = { CLIPROXY_CONFIG_DEFAULT: elsewhere('default.yaml'), PORT: '9' };
+    await writeConfig(settings(env), async () => Buffer.from('port: 3\n'));
+    expect((await config()).port).toBe(3);
+    await writeFile(path('config.yaml'), 'port: 4\n');
+    await writeConfig(settings(env));
+    expect((await config()).port).toBe(4);
+    await rm(path('config.yaml'));
+    await writeConfig(settings(env));
+    expect((await config()).port).toBe(9);
+  });
+});
+
+describe('a secret in a file', () => {
+  it('that NAME_FILE names stands in for NAME, without the newline at its end', async () => {
+    await writeFile(path('config.template.yaml'), 'api-keys: [__KEY__]\n');
+    await writeFile(join(home, 'key'), 'se: "cret\n');
+    await writeConfig(settings({ KEY_FILE: join(home, 'key') }));
+    expect((await config())['api-keys']).toEqual(['se: "cret']);
+    await writeConfig(settings({ KEY_FILE: join(home, 'key'), KEY: 'itself' }));
+    expect((await config())['api-keys']).toEqual(['itself']);
+  });
+
+  it('that cannot be read is an error that names the variable', async () => {
+    await writeFile(path('config.template.yaml'), 'api-keys: [__KEY__]\n');
+    await expect(writeConfig(settings({ KEY_FILE: join(home, 'none') }))).rejects.toThrow(/KEY_FILE names/);
+  });
+});

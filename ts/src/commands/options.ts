@@ -65,5 +65,10 @@ function describe(error: unknown): { code: ExitCode; message: string; remedy?: s
     const codes = { unreachable: EXIT.tryAgain, refused: EXIT.failed, configuration: EXIT.configuration };
     return { code: codes[error.kind], message: error.message, remedy: error.remedy };
   }
+  if (error instanceof Error && 'syscall' in error) {
+    // Refused by the system where nobody thought of it: no reason to show a person a stack.
+    const remedy = 'Look at what it names, and run again: what was not finished is taken up.';
+    return { code: EXIT.failed, message: error.message, remedy };
+  }
   throw error;
 }

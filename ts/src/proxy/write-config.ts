@@ -1,4 +1,4 @@
-import { constants, type Stats } from 'node:fs';
+import { constants, readFileSync, type Stats } from 'node:fs';
 import { chmod, lstat, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { printable } from '../credential/name.ts';
@@ -21,8 +21,9 @@ export type ConfigOutcome =
   | { readonly kind: 'missing'; readonly path: string; readonly template: string };
 
 /**
- * Makes `config.yaml` in the proxy's home what it should be: rendered from `config.template.yaml`; else as it is
- * but for the auth dir; else the store's. Mode 0600, in one step, and not touched if it says the same already.
+ * Makes `config.yaml` in the proxy's home what it should be: rendered from `CLIPROXY_CONFIG_TEMPLATE` or
+ * `config.template.yaml`; else as it is but for the auth dir; else the store's; else rendered from
+ * `CLIPROXY_CONFIG_DEFAULT`. Mode 0600, in one step, and not touched if it says the same already.
  *
  * Call it before the proxy runs. It replaces the file by a rename: a proxy that is running does not see that, and
  * its watch on the file ends. (It would see a write in place, but a crash in the middle of one leaves half a
@@ -32,27 +33,29 @@ export type ConfigOutcome =
  * @throws SettingsError if the template is not valid, or something that we must not replace is in the way.
  */
 export async function writeConfig(
-  settings: Pick<Settings, 'proxyHome' | 'authDir' | 'environment'>,
+  settings: Pick<Settings, 'proxyHome' | 'authDir' | 'environment'> &
+    Partial<Pick<Settings, 'configTemplate' | 'configDefault'>>,
   fromStore: () => Promise<Uint8Array | undefined> = async () => undefined,
 ): Promise<ConfigOutcome> {
   const { proxyHome, authDir, environment } = settings;
   const path = join(proxyHome, CONFIG);
-  const templatePath = join(proxyHome, TEMPLATE);
-  const template = await readText(templatePath);
+  const ownTemplate = join(proxyHome, TEMPLATE);
   const previous = await readText(path);
-  const kind = template !== undefined ? 'template' : previous !== undefined ? 'config' : 'store';
-  const text = template ?? previous ?? (await storedText(fromStore));
-  if (text === undefined) return { kind: 'missing', path, template: templatePath };
+  const source =
+    (await namedTemplate('CLIPROXY_CONFIG_TEMPLATE', settings.configTemplate)) ??
+    (await sourceFrom('template', printable(ownTemplate), () => readText(ownTemplate))) ??
+    (await sourceFrom('config', printable(path), async () => previous)) ??
+    (await sourceFrom('store', "the store's config/config.yaml", () => storedText(fromStore))) ??
+    (await namedTemplate('CLIPROXY_CONFIG_DEFAULT', settings.configDefault));
+  if (source === undefined) return { kind: 'missing', path, template: ownTemplate };
+  const { kind, text, name } = source;
   const rendered = await renderConfig({
     text,
-    name:
-      kind === 'store'
-        ? "the store's config/config.yaml"
-        : printable(kind === 'template' ? templatePath : path),
+    name,
     previous,
     authDir,
     ...(kind !== 'template' && { authDirAliases: withTilde(authDir, lookup(environment, 'HOME')) }),
-    ...(kind === 'template' && { variable: (name) => raw(environment, name) }),
+    ...(kind === 'template' && { variable: (variable) => valueOf(environment, variable) }),
   });
   const outcome = { source: kind, path, warnings: rendered.warnings } as const;
   const stats = await statOf(path);
@@ -71,6 +74,49 @@ export async function writeConfig(
   await ensureDirectory(proxyHome);
   await writeFileAtomically(path, Buffer.from(rendered.text), { mode: 0o600 });
   return { kind: 'written', ...outcome };
+}
+
+interface Source {
+  readonly kind: 'template' | 'config' | 'store';
+  readonly text: string;
+  /** What it is called in messages. */
+  readonly name: string;
+}
+
+async function sourceFrom(
+  kind: Source['kind'],
+  name: string,
+  read: () => Promise<string | undefined>,
+): Promise<Source | undefined> {
+  const text = await read();
+  return text === undefined ? undefined : { kind, text, name };
+}
+
+async function namedTemplate(variable: string, path: string | undefined): Promise<Source | undefined> {
+  if (path === undefined) return undefined;
+  const text = await readText(path);
+  if (text !== undefined) return { kind: 'template', text, name: printable(path) };
+  throw new SettingsError(
+    `${variable} names ${printable(path)}, which does not exist`,
+    `Set ${variable} to the path of a config template, or remove it.`,
+  );
+}
+
+/** What a placeholder stands for: the variable, or else the content of the file that `NAME_FILE` names. */
+function valueOf(environment: Settings['environment'], name: string): string | undefined {
+  const value = raw(environment, name);
+  const file = value === undefined ? lookup(environment, `${name}_FILE`) : undefined;
+  if (file === undefined) return value;
+  try {
+    // Editors and `echo` end a file with a newline that is no part of the secret.
+    return readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+  } catch (error) {
+    throw new SettingsError(
+      `${name}_FILE names ${printable(file)}, which cannot be read (${errorCode(error) ?? 'unknown error'})`,
+      `Make it readable for this user, or set ${name}.`,
+      { cause: error },
+    );
+  }
 }
 
 /** A config that someone wrote, or that a Nix store holds, may name the auth dir as the proxy expands it. */

@@ -18,6 +18,10 @@ export interface Settings extends StoreChoice {
   readonly stateDir: string;
   /** `CLIPROXY_BIN`: an absolute path, or a name to look up in PATH. Default `cliproxyapi`. */
   readonly proxyProgram: string;
+  /** `CLIPROXY_CONFIG_TEMPLATE`: instead of `config.template.yaml` in the proxy's home. Absolute. */
+  readonly configTemplate: string | undefined;
+  /** `CLIPROXY_CONFIG_DEFAULT`: the template where there is no other, no config and none in the store. Absolute. */
+  readonly configDefault: string | undefined;
   /** `CLIPROXY_STORE_MODE`: who talks to the store, only we (`managed`) or the proxy too (`native`). */
   readonly storeMode: StoreMode;
   /** `CLIPROXY_LOCK_WAIT` in seconds, default 30: how long a run waits for another one. Here in milliseconds. */
@@ -115,6 +119,8 @@ export function settingsFrom({
     ccsDir,
     stateDir,
     proxyProgram: proxyProgramFrom(environment, paths),
+    configTemplate: paths.variable('CLIPROXY_CONFIG_TEMPLATE'),
+    configDefault: paths.variable('CLIPROXY_CONFIG_DEFAULT'),
     storeMode,
     lockWaitMs: lockWaitFrom(environment),
     hostName: lookup(environment, 'CLIPROXY_HOST_NAME') ?? host,
