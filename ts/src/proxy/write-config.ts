@@ -55,7 +55,7 @@ export async function writeConfig(
     previous,
     authDir,
     ...(kind !== 'template' && { authDirAliases: withTilde(authDir, lookup(environment, 'HOME')) }),
-    ...(kind === 'template' && { variable: (variable) => valueOf(environment, variable) }),
+    ...(kind === 'template' && { variable: (variable) => placeholderValue(environment, variable) }),
   });
   const outcome = { source: kind, path, warnings: rendered.warnings } as const;
   const stats = await statOf(path);
@@ -103,7 +103,7 @@ async function namedTemplate(variable: string, path: string | undefined): Promis
 }
 
 /** What a placeholder stands for: the variable, or else the content of the file that `NAME_FILE` names. */
-function valueOf(environment: Settings['environment'], name: string): string | undefined {
+function placeholderValue(environment: Settings['environment'], name: string): string | undefined {
   const value = raw(environment, name);
   const file = value === undefined ? lookup(environment, `${name}_FILE`) : undefined;
   if (file === undefined) return value;
