@@ -12,6 +12,6 @@ export async function start(program: ProgramName): Promise<void> {
     process.stdout.write(`${program} ${VERSION}\n`);
     return;
   }
-  const { main } = await import('../commands/main.ts');
+  const { main } = await import('#main');
   process.exitCode = await main(program, args);
 }
