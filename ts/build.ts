@@ -93,6 +93,7 @@ function bundle(entry: string, options: readonly string[]): string {
   return execFileSync(ESBUILD, [entry, ...OPTIONS, ...options], {
     cwd: here('.'),
     encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
     maxBuffer: 64 * 1024 * 1024,
   });
 }
