@@ -1,4 +1,4 @@
-# The configuration that a user's modules give under each of the other hosts' module systems.
+# What a user's modules give (`config` and `options`) under each of the other hosts' module systems.
 {
   lib,
   nixpkgs,
@@ -9,12 +9,12 @@
   home =
     pkgs: modules:
     let
-      hmLib = import "${home-manager}/modules/lib/stdlib-extended.nix" lib;
+      hmLib = import (home-manager + "/modules/lib/stdlib-extended.nix") lib;
       home = if pkgs.stdenv.hostPlatform.isDarwin then "/Users/ada" else "/home/ada";
     in
-    (hmLib.evalModules {
+    hmLib.evalModules {
       class = "homeManager";
-      specialArgs.modulesPath = "${home-manager}/modules";
+      specialArgs.modulesPath = home-manager + "/modules";
       modules =
         modules
         ++ [
@@ -26,17 +26,17 @@
             _module.args.pkgs = lib.mkForce pkgs;
           }
         ]
-        ++ import "${home-manager}/modules/modules.nix" {
+        ++ import (home-manager + "/modules/modules.nix") {
           lib = hmLib;
           check = true;
           useNixpkgsModule = false;
           inherit pkgs;
         };
-    }).config;
+    };
 
   darwin =
     pkgs: modules:
-    (import "${nix-darwin}/eval-config.nix" {
+    import (nix-darwin + "/eval-config.nix") {
       inherit lib;
       enableNixpkgsReleaseCheck = false;
       modules = modules ++ [
@@ -49,5 +49,5 @@
           system.primaryUser = "ada";
         }
       ];
-    }).config;
+    };
 }

@@ -43,8 +43,8 @@
         let
           pkgs = nixpkgs.legacyPackages.${system};
           check = name: asFile pkgs "${name}.json";
-          homeOn = other: home nixpkgs.legacyPackages.${other} [ (example nixpkgs.legacyPackages.${other}) ];
-          darwinOn = other: darwin nixpkgs.legacyPackages.${other} [ (example nixpkgs.legacyPackages.${other}) ];
+          homeOn = other: (home nixpkgs.legacyPackages.${other} [ (example nixpkgs.legacyPackages.${other}) ]).config;
+          darwinOn = other: (darwin nixpkgs.legacyPackages.${other} [ (example nixpkgs.legacyPackages.${other}) ]).config;
         in
         {
           home-manager-linux = check "home-manager-linux" (
