@@ -59,23 +59,8 @@ let
     ) files
   );
 
-  # nixpkgs' own module keeps credentials in dataDir itself. They are adopted once: later a deleted one would
-  # come back with every start. What is there already is fresher, or a sync decides.
   adoptLogins = pkgs.writeShellScript "cliproxyapi-adopt-logins" ''
-    set -eu
-    export PATH=${lib.makeBinPath [ pkgs.coreutils ]}
-    umask 077
-    cd ${lib.escapeShellArg dataDir}
-    [ ! -e .cliproxyapi-sync-adopted ] || exit 0
-    mkdir -p objectstore/auths
-    for file in *.json; do
-      [ -f "$file" ] && [ ! -L "$file" ] && [ ! -e "objectstore/auths/$file" ] || continue
-      cp --preserve=timestamps "$file" "objectstore/auths/.$file.adopting"
-      mv --no-clobber "objectstore/auths/.$file.adopting" "objectstore/auths/$file"
-      echo "adopted the login $file"
-    done
-    rm -f objectstore/auths/.*.adopting
-    : > .cliproxyapi-sync-adopted
+    PATH=${lib.makeBinPath [ pkgs.coreutils ]} exec ${pkgs.runtimeShell} ${./adopt-logins.sh} ${lib.escapeShellArg dataDir}
   '';
 
   # The proxy does not say when it is ready: units after it find its port open.

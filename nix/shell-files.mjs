@@ -60,14 +60,22 @@ function parse(text) {
   return { usage: usage.replace(/^Usage: /, ''), options, commands, about };
 }
 
+/** What an option's argument is called when it is a file. */
+function isPath(argument) {
+  return ['path', 'file', 'directory'].includes(argument);
+}
+
 function bash({ name, help, commands }) {
+  const withPath = [help, ...commands.map((command) => command.help)]
+    .flatMap(({ options }) => options)
+    .flatMap(({ flags: names, argument }) => (isPath(argument) ? names : []));
   const flags = ({ options }) => options.flatMap((option) => option.flags).join(' ');
   const id = name.replaceAll('-', '_');
   return `_${id}() {
   local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD - 1]} words
   COMPREPLY=()
   case $previous in
-    --env-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+    ${[...new Set(withPath)].join(' | ')}) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
   esac
   words='${[flags(help), ...commands.map((command) => command.name)].join(' ')}'
   case \${COMP_WORDS[1]} in
@@ -82,7 +90,7 @@ function zsh({ name, help, commands }) {
   const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
   const specification = ({ flags, argument, description }) => {
     const label = `[${description.replace(/[[\]:\\]/g, '\\$&')}]`;
-    const value = argument === undefined ? '' : `:${argument}:${argument === 'path' ? '_files' : ' '}`;
+    const value = argument === undefined ? '' : `:${argument}:${isPath(argument) ? '_files' : ' '}`;
     return flags.map((flag) => quote(`${flag}${label}${value}`));
   };
   const all = ({ options }) => options.flatMap(specification).join(' \\\n    ');
@@ -113,8 +121,10 @@ function fish({ name, help, commands }) {
   const quote = (text) => `'${text.replace(/[\\']/g, '\\$&')}'`;
   const lines = (condition, { options }) =>
     options.map(({ flags, argument, description }) => {
-      const names = flags.map((flag) => (flag.startsWith('--') ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`));
-      const value = argument === undefined ? '' : argument === 'path' ? ' -r -F' : ' -x';
+      const names = flags.map((flag) =>
+        flag.startsWith('--') ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`,
+      );
+      const value = argument === undefined ? '' : isPath(argument) ? ' -r -F' : ' -x';
       return `complete -c ${name}${condition} ${names.join(' ')}${value} -d ${quote(description)}\n`;
     });
   const inside = (command) => ` -n ${quote(`__fish_seen_subcommand_from ${command}`)}`;

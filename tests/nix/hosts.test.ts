@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { inTree, nix, raw, tools, toNix, tree } from './support/nix.ts';
+import { inTree, nix, raw, toNix, tools, tree } from './support/nix.ts';
 
 const HOSTS = ['nixos', 'home-manager', 'home-manager-darwin', 'darwin'] as const;
 type Host = (typeof HOSTS)[number];
@@ -14,7 +14,13 @@ function evaluate(host: Host, options: unknown, more = '{ }'): { error?: string;
     host = "${host}";
     modules = [ { services.cliproxyapi = ${toNix(options)}; } (${more}) ];
   }`;
-  const { status, stdout, stderr } = nix('nix-instantiate', ['--eval', '--strict', '--json', '--expr', expression]);
+  const { status, stdout, stderr } = nix('nix-instantiate', [
+    '--eval',
+    '--strict',
+    '--json',
+    '--expr',
+    expression,
+  ]);
   if (status !== 0) return { error: stderr };
   const { failed, result } = JSON.parse(stdout) as { failed: string[]; result: Result };
   return failed.length > 0 ? { error: failed.join('\n') } : { result };
@@ -92,7 +98,9 @@ run('enable = true and nothing else', () => {
       '-c',
       expect.stringContaining('wait4path /nix/store && exec '),
     ]);
-    expect(activation).toMatch(/launchctl asuser "\$\(id -u -- ada\)" sudo --user=ada --set-home -- .*\n.*hydrate \|\|\n/);
+    expect(activation).toMatch(
+      /launchctl asuser "\$\(id -u -- ada\)" sudo --user=ada --set-home -- .*\n.*hydrate \|\|\n/,
+    );
   });
 
   it.each(HOSTS)('%s: off again, nothing is left', (host) => {
@@ -133,7 +141,10 @@ run('settings', () => {
   });
 
   it('files that must be there are checked before every service on NixOS', () => {
-    const { units } = good('nixos', { environmentFile: '/run/secrets/a.env', environmentFiles: ['/run/secrets/b.env'] });
+    const { units } = good('nixos', {
+      environmentFile: '/run/secrets/a.env',
+      environmentFiles: ['/run/secrets/b.env'],
+    });
     for (const name of ['cliproxyapi', 'cliproxyapi-hydrate', 'cliproxyapi-backup', 'cliproxyapi-sync']) {
       const unit = units[`${name}.service`];
       expect(unit).toMatch(/ExecStartPre=\+\/nix\/store\/\S+check-files/);
@@ -143,7 +154,12 @@ run('settings', () => {
   });
 
   it('switched-off parts are not there', () => {
-    const off = { backup: { enable: false }, sync: { enable: false }, hydrate: { enable: false }, createWrapper: false };
+    const off = {
+      backup: { enable: false },
+      sync: { enable: false },
+      hydrate: { enable: false },
+      createWrapper: false,
+    };
     expect(Object.keys(good('nixos', off).units)).toEqual(['cliproxyapi.service']);
     expect(good('nixos', off).commands).toEqual([]);
     expect(Object.keys(good('home-manager', off).activation)).toEqual(['cliproxyapi']);
@@ -189,9 +205,24 @@ const BAD: [string, unknown, readonly Host[], RegExp[]][] = [
     HOSTS,
     [/services\.cliproxyapi\.dataDir/, /absolute path of a directory/],
   ],
-  ['a directory with a tilde', { ccsDir: '~/.ccs' }, HOSTS, [/services\.cliproxyapi\.ccsDir/, /absolute path/]],
-  ['a port outside its range', { port: 70000 }, HOSTS, [/services\.cliproxyapi\.port/, /between 0 and 65535/]],
-  ['an interval of nothing', { sync: { interval: 0 } }, HOSTS, [/services\.cliproxyapi\.sync\.interval/, /positive/]],
+  [
+    'a directory with a tilde',
+    { ccsDir: '~/.ccs' },
+    HOSTS,
+    [/services\.cliproxyapi\.ccsDir/, /absolute path/],
+  ],
+  [
+    'a port outside its range',
+    { port: 70000 },
+    HOSTS,
+    [/services\.cliproxyapi\.port/, /between 0 and 65535/],
+  ],
+  [
+    'an interval of nothing',
+    { sync: { interval: 0 } },
+    HOSTS,
+    [/services\.cliproxyapi\.sync\.interval/, /positive/],
+  ],
   [
     'a key in plain text',
     { environment: { objectstore_secret_key: 'hunter2' } },
@@ -216,8 +247,18 @@ const BAD: [string, unknown, readonly Host[], RegExp[]][] = [
     ['home-manager', 'home-manager-darwin', 'darwin'],
     [/services\.cliproxyapi\.openFirewall has no effect in (home-manager|nix-darwin)/],
   ],
-  ['another user in a home', { user: 'bob' }, ['home-manager'], [/user has no effect in home-manager.*remove it/]],
-  ['a log directory on Linux', { logDir: '/x' }, ['nixos', 'home-manager'], [/logDir has no effect.*journal/]],
+  [
+    'another user in a home',
+    { user: 'bob' },
+    ['home-manager'],
+    [/user has no effect in home-manager.*remove it/],
+  ],
+  [
+    'a log directory on Linux',
+    { logDir: '/x' },
+    ['nixos', 'home-manager'],
+    [/logDir has no effect.*journal/],
+  ],
   [
     "agenix's path on macOS",
     { environmentFiles: ['$(getconf DARWIN_USER_TEMP_DIR)/agenix/x'] },
@@ -233,14 +274,13 @@ const BAD: [string, unknown, readonly Host[], RegExp[]][] = [
 ];
 
 run('what is wrong is an error that names the option and the remedy', () => {
-  it.each(BAD.flatMap(([what, options, hosts, errors]) => hosts.map((host) => ({ what, host, options, errors }))))(
-    '$host: $what',
-    ({ host, options, errors }) => {
-      const { error } = evaluate(host, { enable: true, ...(options as object) });
-      for (const expected of errors) expect(error).toMatch(expected);
-      expect(error).not.toContain('hunter2');
-    },
-  );
+  it.each(
+    BAD.flatMap(([what, options, hosts, errors]) => hosts.map((host) => ({ what, host, options, errors }))),
+  )('$host: $what', ({ host, options, errors }) => {
+    const { error } = evaluate(host, { enable: true, ...(options as object) });
+    for (const expected of errors) expect(error).toMatch(expected);
+    expect(error).not.toContain('hunter2');
+  });
 
   it.each([
     ['nixos', 'home-manager'],

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { evaluatePure, tools, toNix } from './support/nix.ts';
+import { evaluatePure, toNix, tools } from './support/nix.ts';
 import { table } from './support/settings.ts';
 
 type Texts = Record<string, string>;
@@ -37,7 +37,9 @@ describe.skipIf(!tools.nix)('the services, as they are written down', () => {
 describe.skipIf(!tools.nix || !tools.systemdAnalyze)('systemd', () => {
   /** Units on disk whose commands exist, since `verify` looks. */
   function written(name: string, settings: object): string[] {
-    const runnable = JSON.parse(JSON.stringify(settings).replaceAll(/\+?\/nix\/store\/[\w./-]+/g, '/bin/true'));
+    const runnable = JSON.parse(
+      JSON.stringify(settings).replaceAll(/\+?\/nix\/store\/[\w./-]+/g, '/bin/true'),
+    );
     const directory = mkdtempSync(join(scratch, `${name}-`));
     return Object.entries(units({ ...runnable, bin: '/bin' })).map(([file, text]) => {
       const path = join(directory, file);
@@ -62,12 +64,21 @@ describe.skipIf(!tools.nix || !tools.systemdAnalyze)('systemd', () => {
   it('complains about a unit that is broken, so that the test above means something', () => {
     const [file = ''] = written('broken', table['user-bare']).filter((path) => path.endsWith('sync.service'));
     writeFileSync(file, '[Service]\nType=nonsense\nExecStart=relative\n');
-    const result = spawnSync('systemd-analyze', ['verify', '--man=no', '--user', file], { encoding: 'utf8', env });
+    const result = spawnSync('systemd-analyze', ['verify', '--man=no', '--user', file], {
+      encoding: 'utf8',
+      env,
+    });
     expect(result.stderr).toContain('cliproxyapi-sync.service');
   });
 
   // What facts are known of: user units cannot drop what only the system's manager can.
-  const most = { 'user-bare': 6.2, 'user-full': 6.2, 'user-proxy-only': 6.2, 'system-bare': 1.3, 'system-full': 1.4 };
+  const most = {
+    'user-bare': 6.2,
+    'user-full': 6.2,
+    'user-proxy-only': 6.2,
+    'system-bare': 1.3,
+    'system-full': 1.4,
+  };
   it.each(Object.entries(most))('%s: exposure is at most %d', (name, limit) => {
     const settings = table[name as keyof typeof most];
     const files = written(name, settings).filter((file) => file.endsWith('.service'));
@@ -77,7 +88,9 @@ describe.skipIf(!tools.nix || !tools.systemdAnalyze)('systemd', () => {
       const args = ['security', '--offline=true', '--no-pager', file];
       const result = spawnSync('systemd-analyze', args, { encoding: 'utf8', env });
       const [, exposure] = /Overall exposure level for .*: ([0-9.]+)/.exec(result.stdout) ?? [];
-      expect(Number(exposure), `${file}: ${result.stdout.slice(-300)}${result.stderr}`).toBeLessThanOrEqual(limit);
+      expect(Number(exposure), `${file}: ${result.stdout.slice(-300)}${result.stderr}`).toBeLessThanOrEqual(
+        limit,
+      );
     }
   });
 });

@@ -20,6 +20,7 @@ export const table = {
     dataDir: '/home/ada/100% proxy',
     ccsDir: null,
     environment: { OBJECTSTORE_BUCKET: 'a "quoted" $bucket' },
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: a shell's variable, as agenix writes it
     environmentFiles: ['${XDG_RUNTIME_DIR}/agenix/store', '/run/secrets/more env'],
     secrets: [{ name: 'CLIPROXY_SECRET_0', path: '/run/secrets/key' }],
     template: '/nix/store/template.yaml',
