@@ -1,5 +1,5 @@
-# A login's way: one machine writes it, the bucket has it within seconds, a second machine gets it, a deletion
-# reaches both. Needs KVM: nix build .#checks.x86_64-linux.vm
+# A login's way: one machine has it, the bucket has it within seconds, a second machine gets it, a deletion reaches
+# both. Needs KVM: nix build .#checks.x86_64-linux.vm
 { pkgs, ... }:
 let
   # A proxy that listens and does nothing else: the test is about what is around it.
@@ -10,6 +10,27 @@ let
     id = "cliproxyapi";
     secret = "a-secret-of-the-test";
   };
+  s3Config = pkgs.writeText "s3.json" (
+    builtins.toJSON {
+      identities = [
+        {
+          name = "test";
+          credentials = [
+            {
+              accessKey = keys.id;
+              secretKey = keys.secret;
+            }
+          ];
+          actions = [
+            "Admin"
+            "Read"
+            "Write"
+            "List"
+          ];
+        }
+      ];
+    }
+  );
   client = {
     imports = [ ../modules/nixos.nix ];
     environment.etc."secrets/cliproxyapi.env" = {
@@ -51,11 +72,15 @@ in
   nodes = {
     store = {
       networking.firewall.allowedTCPPorts = [ 9000 ];
-      services.minio = {
-        enable = true;
-        rootCredentialsFile = pkgs.writeText "minio" ''
-          MINIO_ROOT_USER=${keys.id}
-          MINIO_ROOT_PASSWORD=${keys.secret}
+      # The server that the project's other tests run on; nixpkgs has the program and no module.
+      systemd.services.store = {
+        wantedBy = [ "multi-user.target" ];
+        after = [ "network.target" ];
+        serviceConfig.StateDirectory = "store";
+        environment.HOME = "/var/lib/store";
+        script = ''
+          exec ${pkgs.seaweedfs}/bin/weed server -dir=/var/lib/store -ip=127.0.0.1 -ip.bind=0.0.0.0 \
+            -master.volumeSizeLimitMB=64 -volume.max=100 -filer -s3 -s3.port=9000 -s3.config=${s3Config}
         '';
       };
     };
@@ -70,9 +95,10 @@ in
   };
 
   testScript = ''
-    store.wait_for_unit("minio.service")
+    store.wait_for_unit("store.service")
     store.wait_for_open_port(9000)
-    in_bucket = "ls /var/lib/minio/data/logins/auths | grep -F {}"
+    # The server's own view of its files.
+    in_bucket = "curl --fail --silent --header 'Accept: application/json' http://127.0.0.1:8888/buckets/logins/auths/ | grep -F {}"
 
     with subtest("the login that was there is adopted and reaches the bucket"):
         first.wait_for_unit("cliproxyapi.service")
