@@ -41,6 +41,7 @@ describe.skipIf(whyNot())('switch, under a real systemd', () => {
     const { stderr } = await switched('switch', '--from', plain);
     expect(stderr).toContain('started cliproxyapi.service');
     expect(stderr).toContain('this is generation 1');
+    expect(stderr).toContain('hydrate: 0 credentials, all in step');
     expect(stderr).toMatch(/cliproxyapi\.service +active \(running\)/);
     expect(written()).toEqual(UNITS);
     for (const unit of ['cliproxyapi.service', 'cliproxyapi-backup.path', 'cliproxyapi-sync.timer']) {
@@ -52,7 +53,7 @@ describe.skipIf(whyNot())('switch, under a real systemd', () => {
     );
     expect(namesIn(user.authDir)).toContain('.cliproxyapi-sync');
     expect(await user.runs('hydrate')).toBe(1);
-    expect(await user.runs('proxy')).toBe(1);
+    await until('the proxy', async () => (await user.runs('proxy')) === 1);
   });
 
   it('run again it changes nothing, starts nothing, and says so', async () => {

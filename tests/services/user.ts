@@ -14,12 +14,13 @@ const FILES = here('../../nix/switch/files.nix');
 
 /** Why these tests cannot run here; undefined if they can. Said once, by the file that asks. */
 export function whyNot(): string | undefined {
-  const missing = missingProgram() ?? whyNoSystemd();
+  const missing = missingNix() ?? whyNoSystemd();
   if (missing !== undefined) console.warn(`\nSKIPPED: tests of real services: ${missing}\n`);
   return missing;
 }
 
-function missingProgram(): string | undefined {
+/** Why nothing can be rendered here; undefined if it can. */
+export function missingNix(): string | undefined {
   const inPath = (process.env.PATH ?? '').split(delimiter);
   if (!inPath.some((directory) => isThere(join(directory, 'nix-instantiate')))) {
     return 'nix-instantiate is not in PATH (Debian: apt-get install nix-bin)';
@@ -37,6 +38,8 @@ export interface User {
   render(settings?: Readonly<Record<string, unknown>>): Promise<string>;
   /** `cliproxyapi-sync services ...` */
   services(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Ended>;
+  /** A shell script as a program of that name, in a directory of its own for PATH. */
+  program(name: string, script: string): Promise<string>;
   /** How often a program was run by its service or by hand: hydrate, backup, start, cliproxyapi-sync. */
   runs(program: string): Promise<number>;
   /** What its programs have said. */
@@ -69,10 +72,12 @@ export async function makeUser(variables: Readonly<Record<string, string>>): Pro
   );
   await writeFile(join(home, '.cli-proxy-api/config.template.yaml'), 'port: 8317\n');
   for (const program of ['hydrate', 'backup', 'start', 'cliproxyapi-sync']) {
-    // As the Nix package wraps them; and their output is kept, which goes to the journal otherwise.
+    // As the Nix package wraps them; and their output is kept, which goes to the journal otherwise. That of hydrate
+    // goes to who switches.
+    const kept = program === 'hydrate' ? '' : `>> '${log}' 2>&1`;
     const text = `#!/bin/sh
 echo "run ${program} $*" >> '${log}'
-exec '${process.execPath}' '${join(BUNDLES, program)}.mjs' "$@" 2>> '${log}'
+exec '${process.execPath}' '${join(BUNDLES, program)}.mjs' "$@" ${kept}
 `;
     await writeFile(join(bin, program), text, { mode: 0o755 });
   }
@@ -92,6 +97,11 @@ exec '${process.execPath}' '${join(BUNDLES, program)}.mjs' "$@" 2>> '${log}'
         ...env,
         ...extra,
       }),
+    async program(name, script) {
+      const place = await mkdtemp(join(directory, 'program-'));
+      await writeFile(join(place, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+      return place;
+    },
     runs: async (program) =>
       (await readFile(log, 'utf8').catch(() => ''))
         .split('\n')

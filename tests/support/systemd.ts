@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, mkdirSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { basename, delimiter, dirname, join } from 'node:path';
 
 /** A real systemd user manager for tests, with directories of its own: it knows nothing of this machine's user. */
 export interface UserSystemd {
@@ -14,8 +14,6 @@ export interface UserSystemd {
   systemctl(...args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }>;
   /** One property of a unit, as `systemctl show` has it. */
   property(unit: string, name: string): Promise<string>;
-  /** What the manager has said so far: units started, failed and so on. */
-  log(): Promise<string>;
   /** Ends it with everything in it, and removes its directories. May be called twice. */
   stop(): Promise<void>;
 }
@@ -41,6 +39,11 @@ export function whyNoSystemd(): string | undefined {
   } catch {
     return '/run/systemd/system is not there and cannot be made: run this as root once, or under systemd';
   }
+  try {
+    for (const cgroup of makeCgroups('probe')) rmdirSync(cgroup);
+  } catch (error) {
+    return `no control group of its own can be made (${String(error)}): run this as root, or by systemd-run --user --scope`;
+  }
   return undefined;
 }
 
@@ -62,11 +65,12 @@ export async function startUserSystemd(
   await mkdir(home);
   await mkdir(runtimeDir, { mode: 0o700 });
   await maskTheirs(runtimeDir);
+  const cgroups = makeCgroups(basename(directory));
   const log = await open(join(directory, 'log'), 'w');
   const child = spawn('sh', ['-c', KEEPER, directory, PROGRAM, '--user'], {
     cwd: home,
     stdio: ['pipe', log.fd, log.fd],
-    env: { ...env, SYSTEMD_LOG_TARGET: 'console', SYSTEMD_LOG_LEVEL: 'info', SYSTEMD_COLORS: '0' },
+    env: { ...env, CGROUPS: cgroups.join(' '), SYSTEMD_LOG_TARGET: 'console' },
     // A session of its own: what a terminal sends to the tests is not for it.
     detached: true,
   });
@@ -74,17 +78,16 @@ export async function startUserSystemd(
 
   const systemctl = (...args: readonly string[]) =>
     output('systemctl', ['--user', '--no-pager', ...args], env);
-  const readLog = () => readFile(join(directory, 'log'), 'utf8').catch(() => '');
   let stopping: Promise<void> | undefined;
   const stop = () => {
-    stopping ??= end(child, directory);
+    stopping ??= end(child, directory, cgroups);
     return stopping;
   };
   for (const until = Date.now() + START_MS; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
     const { stdout } = await systemctl('is-system-running');
     if (['running', 'degraded'].includes(stdout.trim())) break;
     if (child.exitCode !== null || Date.now() > until) {
-      const said = await readLog();
+      const said = await readFile(join(directory, 'log'), 'utf8').catch(() => '');
       await stop();
       throw new Error(`systemd --user did not start:\n${said}`);
     }
@@ -95,7 +98,6 @@ export async function startUserSystemd(
     systemctl,
     property: async (unit, name) =>
       (await systemctl('show', '--value', `--property=${name}`, unit)).stdout.trim(),
-    log: readLog,
     stop,
   };
 }
@@ -106,6 +108,8 @@ export async function startUserSystemd(
  */
 const KEEPER = `
 exec 3<&0
+for cgroup in $CGROUPS; do echo $$ > "$cgroup/cgroup.procs"; done
+unset CGROUPS
 "$@" </dev/null 3<&- & pid=$!
 (
   read -r _ <&3
@@ -116,6 +120,49 @@ exec 3<&0
 ) 2>/dev/null &
 wait "$pid"
 `;
+
+/**
+ * Control groups of its own, below that of this process. Two managers in one would give their services the same
+ * groups, and end each other's with them.
+ *
+ * @returns One directory for each hierarchy that systemd uses: the unified one, and where there is one, its old own.
+ */
+function makeCgroups(name: string): string[] {
+  const mounts = readFileSync('/proc/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' '));
+  const own = readFileSync('/proc/self/cgroup', 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => line.split(':'));
+  return own.flatMap(([, controller = '', ...path]) => {
+    const mount = mounts.find(([, , type, options = '']) =>
+      controller === '' ? type === 'cgroup2' : type === 'cgroup' && options.split(',').includes(controller),
+    )?.[1];
+    if (mount === undefined || (controller !== '' && controller !== 'name=systemd')) return [];
+    const cgroup = join(mount, path.join(':'), `cliproxyapi-sync-${name}-${process.pid}`);
+    mkdirSync(cgroup);
+    return [cgroup];
+  });
+}
+
+/** Innermost first: none can be removed that has others in it. */
+function removeCgroup(cgroup: string): void {
+  for (const entry of readdirSync(cgroup, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeCgroup(join(cgroup, entry.name));
+  }
+  rmdirSync(cgroup);
+}
+
+/** Whatever is still in a control group. */
+function killAll(cgroup: string): void {
+  for (const entry of readdirSync(cgroup, { withFileTypes: true })) {
+    if (entry.isDirectory()) killAll(join(cgroup, entry.name));
+  }
+  for (const pid of readFileSync(join(cgroup, 'cgroup.procs'), 'utf8').split('\n').map(Number)) {
+    if (pid > 0) process.kill(pid, 'SIGKILL');
+  }
+}
 
 /** Sockets of dbus, gpg-agent and others, which packages enable for every user: not started here. */
 async function maskTheirs(runtimeDir: string): Promise<void> {
@@ -131,11 +178,23 @@ async function maskTheirs(runtimeDir: string): Promise<void> {
   }
 }
 
-async function end(child: ChildProcess, directory: string): Promise<void> {
+async function end(child: ChildProcess, directory: string, cgroups: readonly string[]): Promise<void> {
   const ended = new Promise((resolve) => child.once('exit', resolve));
   if (child.exitCode === null && child.signalCode === null) {
     child.stdin?.end();
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, STOP_MS).unref())]);
+  }
+  for (const cgroup of cgroups) {
+    for (let tries = 0; tries < 50; tries++) {
+      try {
+        killAll(cgroup);
+        removeCgroup(cgroup);
+        break;
+      } catch {
+        // Something in it is just going.
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
   }
   await rm(directory, { recursive: true, force: true, maxRetries: 5 });
 }

@@ -85,8 +85,9 @@ export function systemd({
 
     async start(names) {
       const failures: StartFailure[] = [];
+      // One that has failed too often would be refused.
+      if (names.length > 0) await systemctl('reset-failed', ...names);
       for (const name of names) {
-        await systemctl('reset-failed', name);
         const result = await systemctl('restart', name);
         if (result.kind === 'ended' && result.code === 0) continue;
         failures.push({ name, why: `systemctl --user restart ${failure(result)}` });
