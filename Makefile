@@ -51,9 +51,9 @@ build:
 # FLAKE=. or FLAKE=~/config#name: by what this host has. Without it: our services, straight from this checkout.
 switch:
 ifdef FLAKE
-	@if command -v nixos-rebuild >/dev/null; then set -x; sudo nixos-rebuild switch --flake '$(FLAKE)'; \
-	elif command -v darwin-rebuild >/dev/null; then set -x; sudo darwin-rebuild switch --flake '$(FLAKE)'; \
-	elif command -v home-manager >/dev/null; then set -x; home-manager switch --flake '$(FLAKE)'; \
+	@if command -v nixos-rebuild >/dev/null; then set -x; sudo nixos-rebuild switch --flake '$(patsubst ~/%,$(HOME)/%,$(FLAKE))'; \
+	elif command -v darwin-rebuild >/dev/null; then set -x; sudo darwin-rebuild switch --flake '$(patsubst ~/%,$(HOME)/%,$(FLAKE))'; \
+	elif command -v home-manager >/dev/null; then set -x; home-manager switch --flake '$(patsubst ~/%,$(HOME)/%,$(FLAKE))'; \
 	else echo "make switch: none of nixos-rebuild, darwin-rebuild and home-manager is here to switch to $(FLAKE); without FLAKE the services run without them" >&2; exit 1; fi
 else
 	$(NIX) run .#switch
