@@ -3,13 +3,19 @@ SHELL := /bin/sh
 VENV := .venv
 TS := ts
 
-.PHONY: help demo test bench bundles check format clean
+NIX := nix --extra-experimental-features 'nix-command flakes'
+
+.PHONY: help demo test bench bundles check format clean build switch unswitch deps-hash
 
 help:
 	@echo "make demo      two homes, one store: the main job in half a minute, checked"
 	@echo "make test      all tests"
 	@echo "make bench     figures against the shell scripts' way (BENCH_JSON=file for JSON)"
 	@echo "make bundles   ts/dist/*.mjs"
+	@echo "make build     the Nix package, result/"
+	@echo "make switch    run the services on this machine; with FLAKE=... the host's own switch"
+	@echo "make unswitch  take the services away again; credentials stay"
+	@echo "make deps-hash what the Nix package needs after package-lock.json changed"
 	@echo "make check     types and lint;  make format  writes what lint can mend"
 
 $(TS)/node_modules/.package-lock.json: $(TS)/package-lock.json
@@ -38,6 +44,26 @@ check: $(TS)/node_modules/.package-lock.json
 
 format: $(TS)/node_modules/.package-lock.json
 	@cd $(TS) && npm run --silent format
+
+build:
+	$(NIX) build .
+
+# FLAKE=. or FLAKE=~/config#name: by what this host has. Without it: our services, straight from this checkout.
+switch:
+ifdef FLAKE
+	@if command -v nixos-rebuild >/dev/null; then set -x; sudo nixos-rebuild switch --flake '$(patsubst ~/%,$(HOME)/%,$(FLAKE))'; \
+	elif command -v darwin-rebuild >/dev/null; then set -x; sudo darwin-rebuild switch --flake '$(patsubst ~/%,$(HOME)/%,$(FLAKE))'; \
+	elif command -v home-manager >/dev/null; then set -x; home-manager switch --flake '$(patsubst ~/%,$(HOME)/%,$(FLAKE))'; \
+	else echo "make switch: none of nixos-rebuild, darwin-rebuild and home-manager is here to switch to $(FLAKE); without FLAKE the services run without them" >&2; exit 1; fi
+else
+	$(NIX) run .#switch
+endif
+
+unswitch:
+	$(NIX) run .#switch -- unswitch
+
+deps-hash:
+	@nix/deps-hash.sh --write && cat nix/deps.json
 
 clean:
 	rm -rf $(TS)/dist $(TS)/node_modules $(VENV)

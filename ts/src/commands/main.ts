@@ -3,6 +3,7 @@ import { printable } from '../credential/name.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 import { VERSION } from '../version.ts';
 import { type CommonOptions, EXIT, type ExitCode, explain, levelOf, type RunOptions } from './options.ts';
+import { defineServices } from './services.ts';
 import { syncCommand } from './sync.ts';
 
 export type ProgramName = 'hydrate' | 'backup' | 'start' | 'wrapper' | 'cliproxyapi-sync';
@@ -75,6 +76,8 @@ Exit codes: 0 done; 1 something failed or was refused; 2 usage; 75 try again; 78
     const command = define(name, `cliproxyapi-sync ${name}`, setExit).copyInheritedSettings(root);
     root.addCommand(command);
   }
+  const services = defineServices(async (options, action) => setExit(await act(options, action)));
+  root.addCommand(services.copyInheritedSettings(root));
 
   return root;
 }

@@ -12,7 +12,7 @@ export async function start(program: ProgramName): Promise<void> {
     process.stdout.write(`${program} ${VERSION}\n`);
     return;
   }
-  const { main } = await import('../commands/main.ts');
+  const { main } = await import('#main');
   // What a deadline left behind, such as a request that is never answered, holds nobody up.
   process.exit(await main(program, args));
 }

@@ -150,7 +150,8 @@ function ccsDirFrom(environment: Environment, paths: Paths): string | undefined 
   return join(paths.home('CLIPROXY_CCS_DIR'), '.ccs/cliproxy/auth');
 }
 
-function stateDirFrom(environment: Environment, paths: Paths): string {
+/** The directory of our state, whatever else is set. */
+export function stateDirFrom(environment: Environment, paths: Paths): string {
   const value = lookup(environment, 'XDG_STATE_HOME');
   // "All paths set in these environment variables must be absolute. If an implementation encounters a relative
   // path [...] it should consider the path invalid and ignore it" (XDG Base Directory Specification 0.8).

@@ -1,0 +1,72 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeUser, sleep, type User, until, whyNot } from './user.ts';
+
+/** RestartSec of the proxy's unit, in milliseconds. */
+const RESTART_MS = 5000;
+
+describe.skipIf(whyNot() !== undefined)('the proxy, under a real systemd', () => {
+  let user: User;
+
+  beforeAll(async () => {
+    user = await makeUser({});
+    const from = await user.render({ backup: false, sync: false });
+    const { code, stderr } = await user.services(['switch', '--from', from]);
+    expect(code, stderr).toBe(0);
+  });
+  afterAll(() => user?.stop());
+
+  const property = (name: string) => user.systemd.property('cliproxyapi.service', name);
+  const proxyRuns = async (count: number, timeoutMs: number) =>
+    until(`run ${count} of the proxy`, async () => (await user.runs('proxy')) >= count, timeoutMs);
+  const envFile = () => join(user.systemd.home, 'dotfiles/.env');
+
+  it('runs with the config that was rendered for it, out of sight of the store', async () => {
+    await proxyRuns(1, 10_000);
+    const config = await readFile(join(user.systemd.home, '.cli-proxy-api/config.yaml'), 'utf8');
+    expect(config).toContain(`auth-dir: "${user.authDir}"`);
+    expect(await user.output()).toMatch(/^run proxy .*-config .*config\.yaml$/m);
+  });
+
+  it('is started again after a crash, and not at once', async () => {
+    const before = await user.runs('proxy');
+    await user.systemd.systemctl('kill', '--kill-who=main', '--signal=KILL', 'cliproxyapi.service');
+    const from = Date.now();
+    await proxyRuns(before + 1, RESTART_MS * 4);
+    expect(Date.now() - from).toBeGreaterThan(RESTART_MS - 500);
+    expect(await property('ActiveState')).toBe('active');
+  });
+
+  it('is started again when it ends with 0, as it does on nearly every failure', async () => {
+    const before = await user.runs('proxy');
+    await user.systemd.systemctl('kill', '--kill-who=main', '--signal=TERM', 'cliproxyapi.service');
+    await proxyRuns(before + 1, RESTART_MS * 4);
+  });
+
+  it('is not started again on a configuration error until it is corrected', async () => {
+    await writeFile(envFile(), 'OBJECTSTORE_ENDPOINT=https://s3.example.com\n', { mode: 0o600 });
+    const starts = await user.runs('start');
+    await user.systemd.systemctl('restart', 'cliproxyapi.service');
+    await until('it to fail', async () => (await property('ActiveState')) === 'failed');
+    expect(await property('ExecMainStatus')).toBe('78');
+    await sleep(RESTART_MS + 3000);
+    expect(await property('ActiveState')).toBe('failed');
+    expect(await user.runs('start')).toBe(starts + 1);
+    expect(await user.output()).toMatch(/error: .*OBJECTSTORE_/);
+
+    const { stderr } = await user.services(['status']);
+    expect(stderr).toContain('cliproxyapi.service failed');
+    const before = await user.runs('proxy');
+    await writeFile(envFile(), '', { mode: 0o600 });
+    await user.systemd.systemctl('start', 'cliproxyapi.service');
+    await proxyRuns(before + 1, 10_000);
+  });
+
+  it('is gone within seconds of being stopped, with all that it started', async () => {
+    const from = Date.now();
+    await user.systemd.systemctl('stop', 'cliproxyapi.service');
+    expect(Date.now() - from).toBeLessThan(5000);
+    expect(await property('ActiveState')).toBe('inactive');
+  });
+});
