@@ -43,16 +43,23 @@ const SECOND_PART = `
   import { createRequire } from 'node:module';
   import { fileURLToPath } from 'node:url';
   import { Script } from 'node:vm';
+  import { openCodeCache } from ${JSON.stringify(here('src/programs/code-cache.ts'))};
   const filename = fileURLToPath(import.meta.url);
   const text = readFileSync(filename, 'utf8');
   // In pieces, so that it is not found here.
   const start = ${JSON.stringify([...COMMENT.start])}.join('');
   const code = text.slice(text.indexOf(start) + start.length, text.lastIndexOf(${JSON.stringify(COMMENT.end)}))
     .replaceAll(${JSON.stringify(COMMENT.endInside)}, ${JSON.stringify(COMMENT.end)});
-  const compiled = new Script('(function(require,module){' + code + '\\n})', { filename }).runInThisContext();
+  const require = createRequire(import.meta.url);
+  const cache = openCodeCache(code, require);
+  const script = new Script('(function(require,module){' + code + '\\n})', { filename, ...cache?.found });
   const part = { exports: {} };
-  compiled(createRequire(import.meta.url), part);
-  export const main = part.exports.main;`;
+  script.runInThisContext()(require, part);
+  export async function main(program, args) {
+    const exitCode = await part.exports.main(program, args);
+    if (exitCode === 0 && (!cache?.found || script.cachedDataRejected)) cache?.keep(script.createCachedData());
+    return exitCode;
+  }`;
 
 // Outside the project: its tsconfig.json is not for these.
 const temporary = await mkdtemp(join(tmpdir(), 'build-'));

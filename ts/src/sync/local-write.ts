@@ -1,5 +1,5 @@
 /** Writing and removing single files in the auth dir and the CCS dir, each on the condition of what was seen there. */
-import { closeSync, constants, lstatSync, openSync } from 'node:fs';
+import { closeSync, constants, lstatSync, openSync, statSync } from 'node:fs';
 import { unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -117,7 +117,11 @@ function bytesOf(sighting: Sighting): Uint8Array | undefined {
 /** The folders between a place and a file in it: made if missing, and none of them a link. */
 async function ensureParents(directory: string, path: string): Promise<void> {
   const parent = dirname(path);
-  if (parent === directory) return ensureDirectory(directory);
+  if (parent === directory) {
+    // Asked for every file, and there nearly always.
+    if (statSync(directory, { throwIfNoEntry: false })?.isDirectory()) return;
+    return ensureDirectory(directory);
+  }
   await ensureParents(directory, parent);
   const status = lstatSync(parent, { throwIfNoEntry: false });
   if (status?.isSymbolicLink())

@@ -85,12 +85,7 @@ export function changedSince(
   }
   const ours = (name: CredentialName, path: string) => {
     const bytes = written.get(name);
-    const now = readLocal(path);
-    return (
-      now.kind === 'version' &&
-      bytes !== undefined &&
-      Buffer.compare(now.version.bytes ?? Buffer.alloc(0), bytes) === 0
-    );
+    return bytes !== undefined && holds(path, bytes);
   };
   const names = new Set([...scan.files.keys(), ...listing.stamps.keys(), ...written.keys()]);
   return [...names].some((name) => {
@@ -98,6 +93,28 @@ export function changedSince(
     if (written.has(name)) return path === undefined ? written.get(name) !== undefined : !ours(name, path);
     return (path === undefined ? undefined : stampOf(path)) !== listing.stamps.get(name);
   });
+}
+
+/** Whether a regular file has just these bytes. */
+function holds(path: string, bytes: Uint8Array): boolean {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return false;
+  }
+  try {
+    const status = fstatSync(descriptor);
+    return (
+      status.isFile() &&
+      status.size === bytes.length &&
+      Buffer.compare(readWhole(descriptor, status.size), bytes) === 0
+    );
+  } catch {
+    return false;
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /** One file as it is now, once: for the last look before it is replaced. Never follows a link, never blocks. */

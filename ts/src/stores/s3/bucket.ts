@@ -10,12 +10,13 @@ import { printable } from '../../credential/name.ts';
 import type { StoreError, Tag } from '../store.ts';
 import { MAX_PARALLEL } from './client.ts';
 import { withDeadline } from './deadline.ts';
+import { directGet } from './direct-get.ts';
 import type { Endpoint } from './endpoint.ts';
 import { codeOf, notS3, statusOf, storeErrorFrom } from './errors.ts';
 import { type ListedKey, type ListingHabits, listKeys } from './listing.ts';
 import { omitLocation, sendHeaders, type WireHeaders, watchGeneration } from './middleware.ts';
 import type { S3Options, S3Timeouts } from './options.ts';
-import { describe, readObject } from './read-object.ts';
+import { describe, readDirectly, readObject } from './read-object.ts';
 import { tagOf } from './tag.ts';
 
 /**
@@ -87,6 +88,7 @@ export function openBucket({ client, options, endpoint, timeouts, habits }: Buck
   const limit = pLimit(MAX_PARALLEL);
   const timed = <T>(run: (signal: AbortSignal) => Promise<T>) =>
     limit(() => withDeadline(timeouts.overall, run));
+  const direct = directGet(client, name, endpoint);
   const failure = (error: unknown, doing: string) => storeErrorFrom(error, { doing, location, endpoint });
 
   async function head(key: string): Promise<HeadAnswer | undefined> {
@@ -116,7 +118,11 @@ export function openBucket({ client, options, endpoint, timeouts, habits }: Buck
 
     async get(key) {
       try {
-        return await timed((signal) => readObject(client, { bucket: name, key, location }, signal));
+        return await timed(
+          async (signal) =>
+            (await readDirectly(() => direct(key, signal))) ??
+            (await readObject(client, { bucket: name, key, location }, signal)),
+        );
       } catch (error) {
         if (codeOf(error) === 'NoSuchBucket') return { kind: 'no-bucket' };
         if (statusOf(error) === 404) return { kind: 'absent' };

@@ -4,6 +4,7 @@ import { MAX_OBJECT_BYTES } from '../store.ts';
 import type { GetAnswer, HeadAnswer } from './bucket.ts';
 import { MAX_ATTEMPTS } from './client.ts';
 import { pause } from './deadline.ts';
+import type { DirectAnswer } from './direct-get.ts';
 import { notS3 } from './errors.ts';
 import { watchGeneration } from './middleware.ts';
 import { tagOf } from './tag.ts';
@@ -14,6 +15,33 @@ export interface ObjectToRead {
   readonly key: string;
   readonly location: string;
 }
+
+/** Reads one object whole out of a plain success; undefined for anything else, which `readObject` is to look into. */
+export async function readDirectly(get: () => Promise<DirectAnswer | undefined>) {
+  const answer = await get();
+  if (!answer) return undefined;
+  const { body, headers } = answer;
+  const length = Number(headers['content-length'] ?? Number.NaN);
+  const { etag, 'x-goog-generation': generation } = headers;
+  if (etag === undefined || length > MAX_OBJECT_BYTES) {
+    body.destroy();
+    return undefined;
+  }
+  const bytes = await readBounded(body).catch(() => undefined);
+  if (bytes === undefined || (!Number.isNaN(length) && bytes.length !== length)) return undefined;
+  const metadata = Object.entries(headers).flatMap(([name, value]) =>
+    name.startsWith(METADATA) ? [[name.slice(METADATA.length), value]] : [],
+  );
+  return {
+    kind: 'object' as const,
+    bytes,
+    tag: tagOf(etag),
+    metadata: Object.fromEntries(metadata),
+    ...(generation !== undefined && { generation }),
+  };
+}
+
+const METADATA = 'x-amz-meta-';
 
 /**
  * Reads one object whole, or not at all: a body that ends early is read again, one over `MAX_OBJECT_BYTES` is

@@ -32,9 +32,13 @@ export async function resolveBytes(batch: readonly Work[], store: Store): Promis
   }
   for (const item of batch) {
     if (item.plan.decision.kind !== 'spread') continue;
-    const bytes = item.bytes.get(winnerId(item.plan.decision.winner));
-    const parsed = bytes && parseCredential(bytes);
-    if (parsed?.ok) item.winner = parsed.version;
+    const { winner } = item.plan.decision;
+    const bytes = item.bytes.get(winnerId(winner));
+    // What a place or a merge gave was parsed then.
+    const version = winner.from === 'history' ? undefined : winner.version;
+    const parsed = bytes && version === undefined ? parseCredential(bytes) : undefined;
+    if (bytes && version) item.winner = { id: version.id, freshness: version.freshness, bytes };
+    else if (parsed?.ok) item.winner = parsed.version;
     else if (item.failures.length === 0) item.lost = true;
   }
 }
