@@ -7,7 +7,7 @@ import type { CredentialName } from '../credential/name.ts';
 import { type Store, StoreError } from '../stores/store.ts';
 import { resolveBytes } from './apply/contents.ts';
 import { writeLocalPlaces } from './apply/local.ts';
-import { commitToStore, keepOnHost } from './apply/store.ts';
+import { commitToStore, isStoreAction, keepOnHost } from './apply/store.ts';
 import { newWork, type Written } from './apply/work.ts';
 import { nextDeletions, nextEntry, nextMarkers, type Outcome } from './base.ts';
 import type { Base, CredentialPlan, LocalPlace, Plan, Snapshot } from './model.ts';
@@ -15,8 +15,10 @@ import { effectiveBase } from './plan.ts';
 import { baseFor } from './rules/change.ts';
 import type { State } from './state.ts';
 
-/** Credentials carried out between two writes of the base. */
+/** Credentials carried out together. */
 const BATCH = 500;
+/** Between writes of the base while only local files are written: it is some megabytes for 10,000 credentials. */
+const SAVE_EVERY_MS = 5_000;
 
 export interface ApplyContext {
   readonly store: Store;
@@ -88,6 +90,12 @@ export async function apply(
   };
   for (const credential of idle) remember(credential, idleOutcome(credential));
 
+  let saved = Date.now();
+  const save = async () => {
+    if (context.storeId !== undefined) await context.state.saveBase(context.storeId, baseNow());
+    saved = Date.now();
+  };
+
   for (let start = 0; start < busy.length && !storeError; start += BATCH) {
     context.checkpoint();
     const batch = busy.slice(start, start + BATCH).map((credential) => newWork(credential, snapshot, base));
@@ -126,10 +134,11 @@ export async function apply(
         deleted.push(item.plan.name);
       context.onResult({ plan: item.plan, outcome, failures: item.failures });
     }
-    if (context.storeId !== undefined) await context.state.saveBase(context.storeId, baseNow());
+    // Without it the next run would only agree anew on what it finds; but what the store was given is to be known.
+    const wroteStore = batch.some((item) => item.plan.actions.some(isStoreAction));
+    if (wroteStore || Date.now() - saved > SAVE_EVERY_MS) await save();
   }
-  if (busy.length === 0 && context.storeId !== undefined)
-    await context.state.saveBase(context.storeId, baseNow());
+  await save();
   return { base: baseNow(), lost, written, storeError };
 }
 

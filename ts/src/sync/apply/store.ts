@@ -154,7 +154,8 @@ async function keepVersionOnHost(item: Work, id: VersionId, state: State): Promi
   if (bytes) await state.keep(item.plan.name, id, bytes);
 }
 
-function isStoreAction(action: Action): boolean {
+/** Whether a step is one of the store's. */
+export function isStoreAction(action: Action): boolean {
   switch (action.kind) {
     case 'keep':
     case 'keep-aside':
