@@ -45,7 +45,9 @@ exec /usr/bin/env PATH='${user.systemd.env.PATH}' systemctl "$@"`,
   };
   const service = () => readFile(join(user.unitDir, 'cliproxyapi.service'), 'utf8').catch(() => '');
   const units = () => namesIn(user.unitDir).filter((name) => name.startsWith('cliproxyapi'));
-  const environment = () => user.systemd.property('cliproxyapi.service', 'Environment');
+  /** Of the process that runs, not of the unit. */
+  const environment = async () =>
+    readFile(`/proc/${await user.systemd.property('cliproxyapi.service', 'MainPID')}/environ`, 'utf8');
   /** Runs `work` killed at its first call of systemctl, then at its second, until it gets through. */
   const atEveryCall = async (
     before: () => Promise<void>,
