@@ -10,10 +10,9 @@
   cliproxyapi-sync,
   formats,
   git,
-  linkFarm,
   openssh,
+  runCommand,
   writeShellScriptBin,
-  writeText,
   settings ? { },
 }:
 let
@@ -47,12 +46,20 @@ let
     // settings;
   };
 
+  names = builtins.attrNames files;
+  # Texts are too long for the environment of a builder, and file names are no names of variables.
+  texts = lib.listToAttrs (
+    lib.imap0 (index: name: lib.nameValuePair "text${toString index}" files.${name}) names
+  );
+
   # Also for a look at what would be written: nix build .#switch.services
-  services = linkFarm "cliproxyapi-services" (
-    lib.mapAttrsToList (name: text: {
-      inherit name;
-      path = writeText (baseNameOf name) text;
-    }) files
+  services = runCommand "cliproxyapi-services" (texts // { passAsFile = lib.attrNames texts; }) (
+    lib.concatStrings (
+      lib.imap0 (index: name: ''
+        mkdir -p "$out/${dirOf name}"
+        cp "$text${toString index}Path" "$out/${name}"
+      '') names
+    )
   );
 
   switch = writeShellScriptBin "switch" ''

@@ -37,15 +37,17 @@ exec /usr/bin/env PATH='${user.systemd.env.PATH}' systemctl "$@"`,
 
   const killedAt = async (call: number, args: readonly string[]): Promise<Ended> => {
     await writeFile(join(user.systemd.home, 'calls'), `${call}\n`);
-    return user.services(args, { PATH: `${bin}:${user.systemd.env.PATH}` });
+    return user.services([...args, '--no-wait'], { PATH: `${bin}:${user.systemd.env.PATH}` });
   };
   const switchTo = async (from: string) => {
-    const { code, stderr } = await user.services(['switch', '--from', from]);
+    const { code, stderr } = await user.services(['switch', '--from', from, '--no-wait']);
     expect(code, stderr).toBe(0);
   };
   const service = () => readFile(join(user.unitDir, 'cliproxyapi.service'), 'utf8').catch(() => '');
   const units = () => namesIn(user.unitDir).filter((name) => name.startsWith('cliproxyapi'));
-  const environment = () => user.systemd.property('cliproxyapi.service', 'Environment');
+  /** Of the process that runs, not of the unit. */
+  const environment = async () =>
+    readFile(`/proc/${await user.systemd.property('cliproxyapi.service', 'MainPID')}/environ`, 'utf8');
   /** Runs `work` killed at its first call of systemctl, then at its second, until it gets through. */
   const atEveryCall = async (
     before: () => Promise<void>,
@@ -91,7 +93,7 @@ exec /usr/bin/env PATH='${user.systemd.env.PATH}' systemctl "$@"`,
       ['rollback'],
       async (call, code) => {
         if (code !== 0) {
-          const again = await user.services(['rollback']);
+          const again = await user.services(['rollback', '--no-wait']);
           expect(again.code, `killed at call ${call}: ${again.stderr}`).toBe(0);
         }
         await isWhole(call, ['cliproxyapi.service', 'cliproxyapi-backup.path', 'cliproxyapi-sync.timer']);

@@ -25,7 +25,7 @@ describe.skipIf(whyNot())('switch, under a real systemd', () => {
   const invocation = (unit: string) => user.systemd.property(unit, 'InvocationID');
   const written = () => namesIn(user.unitDir).filter((name) => name.startsWith('cliproxyapi'));
   const switched = async (...args: string[]) => {
-    const ended = await user.services(args);
+    const ended = await user.services([...args, '--no-wait']);
     expect(ended, ended.stderr).toMatchObject({ code: 0 });
     return ended;
   };
@@ -145,6 +145,24 @@ describe.skipIf(whyNot())('switch, under a real systemd', () => {
     expect((await user.services(['switch', '--from', broken])).code).toBe(1);
     await switched('switch', '--from', plain);
     expect(await active('cliproxyapi.service')).toBe('active');
+  });
+
+  it('a service that ends at once is told, and started again by the next switch once its cause is gone', async () => {
+    const envFile = join(user.systemd.home, 'dotfiles/.env');
+    await writeFile(envFile, 'OBJECTSTORE_ENDPOINT=https://s3.example.com\n');
+    await user.systemd.systemctl('stop', 'cliproxyapi.service');
+    const changed = await user.render({ environment: { PACKAGE: 'ends' } });
+    const ended = await user.services(['switch', '--from', changed]);
+    expect(ended.code).toBe(1);
+    expect(ended.stderr).toContain('cliproxyapi.service did not start: it ended at once');
+    expect(ended.stderr).toContain('credentials were not fetched (hydrate ended with 78)');
+    await writeFile(envFile, '');
+    const again = await user.services(['switch', '--from', changed]);
+    expect(again, again.stderr).toMatchObject({ code: 0 });
+    expect(again.stderr).toContain('started cliproxyapi.service');
+    expect(again.stderr).not.toContain('wrote');
+    expect(await active('cliproxyapi.service')).toBe('active');
+    await switched('switch', '--from', plain);
   });
 
   it('unswitch takes away what was written and leaves credentials alone', async () => {

@@ -12,6 +12,7 @@ import {
   type Machine,
   rollBack,
   type SwitchReport,
+  staysUp,
   switchTo,
   unswitch,
 } from '../services/switch.ts';
@@ -26,6 +27,7 @@ type Action = (typeof ACTIONS)[number];
 
 interface ServicesOptions extends RunOptions {
   readonly from?: string;
+  readonly wait: boolean;
 }
 
 /** `services switch|unswitch|rollback|status`; what `make switch` runs. */
@@ -36,6 +38,7 @@ export function defineServices(
     .description("Runs the proxy, backup and sync as this user's services, under systemd or launchd.")
     .addArgument(new Argument('[action]', 'what to do').choices(ACTIONS).default('switch'))
     .option('--from <directory>', 'the rendered services; `nix run .#switch` gives it')
+    .option('--no-wait', 'do not watch for two seconds whether what was started stays up')
     .option('--json', 'print one JSON document on stdout')
     .option('--dry-run', 'change nothing, print what would be done')
     .addOption(new Option('--verbose', 'say more').conflicts('quiet'))
@@ -116,11 +119,13 @@ function machineFor(env: Machine['env']): Machine {
 
 async function printSwitch(
   report: SwitchReport,
-  { dryRun = false, json }: ServicesOptions,
+  { dryRun = false, json, wait }: ServicesOptions,
   machine: Machine,
   terminal: Terminal,
 ): Promise<number> {
-  const { generation, plan, hydrate, failures, warnings } = report;
+  const { generation, plan, hydrate, warnings } = report;
+  const ended = wait && !dryRun ? await staysUp(plan.start, machine) : [];
+  const failures = [...report.failures, ...ended];
   const failed = new Set(failures.map(({ name }) => name));
   const say = (done: string, planned: string, names: readonly string[]) => {
     for (const name of names) terminal.info(`${dryRun ? planned : done} ${name}`);
@@ -164,7 +169,7 @@ function printHydrate(result: CommandResult | undefined, terminal: Terminal): vo
     terminal.warn('credentials were not fetched: the program is not where the services have it');
     return;
   }
-  for (const line of result.stderr.trim().split('\n')) if (line !== '') terminal.info(`hydrate: ${line}`);
+  for (const line of result.stderr.trim().split('\n')) if (line !== '') terminal.info(line);
   if (result.kind === 'late') {
     terminal.warn('credentials were not fetched: the store took too long. The services try again.');
   } else if (result.code !== 0) {

@@ -27,6 +27,9 @@ export interface ServiceManager {
   /** Starts each, anew if it runs. What does not start is in the result. After `enable`. */
   start(fileNames: readonly string[]): Promise<readonly StartFailure[]>;
 
+  /** Those that ended, and that it does not start again by itself. */
+  givenUp(fileNames: readonly string[]): Promise<readonly string[]>;
+
   states(fileNames: readonly string[]): Promise<readonly ServiceState[]>;
 
   /** What a person should know about this machine once, or undefined. */

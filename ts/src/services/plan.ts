@@ -14,7 +14,7 @@ export interface SwitchPlan {
   readonly remove: readonly string[];
   /** Written, or written by a run that did not get to its end. */
   readonly changed: readonly string[];
-  /** Those of `changed` that a switch starts. */
+  /** Those of `changed` that a switch starts, and those that have given up: their cause may be gone. */
   readonly start: readonly string[];
 }
 
@@ -29,6 +29,7 @@ export function planSwitch(
   present: ReadonlyMap<string, Present>,
   applied: Applied,
   isStarted: (name: string, text: string) => boolean,
+  givenUp: readonly string[] = [],
 ): SwitchPlan {
   const write: string[] = [];
   const changed: string[] = [];
@@ -47,12 +48,14 @@ export function planSwitch(
     write,
     changed,
     remove: [...remove].sort(),
-    start: changed.filter((name) => isStarted(name, wanted.get(name) ?? '')),
+    start: [...wanted]
+      .filter(([name, text]) => isStarted(name, text) && (changed.includes(name) || givenUp.includes(name)))
+      .map(([name]) => name),
   };
 }
 
-export function isDone({ write, remove, changed }: SwitchPlan): boolean {
-  return write.length + remove.length + changed.length === 0;
+export function isDone({ write, remove, changed, start }: SwitchPlan): boolean {
+  return write.length + remove.length + changed.length + start.length === 0;
 }
 
 export function hashOf(text: string): string {

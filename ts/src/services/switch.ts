@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureDirectory, errorCode } from '../files/atomic-write.ts';
 import { takeLock } from '../sync/lock.ts';
 import type { Generations } from './generations.ts';
@@ -34,6 +35,8 @@ export interface SwitchReport {
 const HYDRATE_MS = 30_000;
 /** How many can be gone back to. */
 const KEPT = 10;
+/** How long a start is watched. */
+const SETTLE_MS = 2_000;
 /** A switch is over in seconds, unless a service takes its time to stop. */
 const LOCK_WAIT_MS = 60_000;
 
@@ -113,6 +116,22 @@ export async function unswitch(dryRun: boolean, machine: Machine): Promise<reado
   return dryRun ? work() : alone(machine, work);
 }
 
+/** Waits a little for services that end as soon as they have looked at their configuration. */
+export async function staysUp(
+  names: readonly string[],
+  { manager }: Machine,
+): Promise<readonly StartFailure[]> {
+  for (
+    const until = Date.now() + SETTLE_MS;
+    names.length > 0 && Date.now() < until;
+    await sleep(SETTLE_MS / 10)
+  ) {
+    const ended = await manager.givenUp(names);
+    if (ended.length > 0) return ended.map((name) => ({ name, why: 'it ended at once' }));
+  }
+  return [];
+}
+
 /** What of ours is here, and how it is. */
 export async function inspect(machine: Machine): Promise<{
   readonly generation: number | undefined;
@@ -144,7 +163,8 @@ async function planFor(set: ServiceSet, machine: Machine): Promise<SwitchPlan> {
   const present = await readInstalled(manager.directory, manager.mayBeOurs);
   const elsewhere = await manager.elsewhere([...wanted.keys()]);
   refuseForeign([...wanted.keys()], present, elsewhere, manager);
-  return planSwitch(wanted, present, await generations.applied(), manager.isStarted);
+  const givenUp = await manager.givenUp([...wanted.keys()]);
+  return planSwitch(wanted, present, await generations.applied(), manager.isStarted, givenUp);
 }
 
 async function planRemoval({ manager, generations }: Machine): Promise<SwitchPlan> {
@@ -186,7 +206,7 @@ async function apply(
   await removeServices(plan.remove, manager);
   await install(manager.directory, new Map([...wanted].filter(([name]) => plan.write.includes(name))));
   if (plan.changed.length > 0) await manager.reload();
-  await manager.enable(plan.start);
+  await manager.enable(plan.start.filter((name) => plan.changed.includes(name)));
 
   const { hydrate: command } = forHome(set, machine.home, machine.runtimeDir);
   const hydrate = command && (await fetchCredentials(command, machine));

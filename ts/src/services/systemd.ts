@@ -95,6 +95,11 @@ export function systemd({
       return failures;
     },
 
+    async givenUp(names) {
+      const units = await show(names, ['Id', 'ActiveState']);
+      return units.flatMap(({ Id = '', ActiveState }) => (ActiveState === 'failed' ? [Id] : []));
+    },
+
     async states(names) {
       return (await show(names, STATE_PROPERTIES)).map(stateOf);
     },
