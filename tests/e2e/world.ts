@@ -301,11 +301,10 @@ export function held(directory: string): Record<string, string> {
   );
 }
 
-/** What the store holds below a prefix. */
+/** What the store holds below a prefix: all but hidden files. */
 export async function stored(store: OutsideStore, prefix: string): Promise<Record<string, string>> {
-  const pairs = (await store.keys(prefix)).map(
-    async (key) => [key.slice(prefix.length), String(await store.read(key))] as const,
-  );
+  const keys = (await store.keys(prefix)).filter((key) => !/(^|\/)\./.test(key));
+  const pairs = keys.map(async (key) => [key.slice(prefix.length), String(await store.read(key))] as const);
   return Object.fromEntries(await Promise.all(pairs));
 }
 

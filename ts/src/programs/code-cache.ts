@@ -41,8 +41,8 @@ export function openCodeCache(code: string, require: NodeJS.Require): CodeCache 
   const name = `${digest(process.version + process.arch + code).toString('hex', 0, 8)}${command}.code`;
   const path = join(directory, name);
   const keep = (cachedData: Buffer) => {
-    // It leaves nothing behind, not even this.
-    if (process.argv.includes('--dry-run')) return;
+    // They leave nothing behind, not even this.
+    if (process.argv.some((argument) => LEAVES_NOTHING.has(argument))) return;
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       const temporary = `${path}.${process.pid}.tmp`;
@@ -58,6 +58,15 @@ export function openCodeCache(code: string, require: NodeJS.Require): CodeCache 
     return { keep };
   return { found: { cachedData: cachedData.subarray(32) }, keep };
 }
+
+const LEAVES_NOTHING: ReadonlySet<string> = new Set([
+  '--dry-run',
+  '-h',
+  '-help',
+  '--help',
+  '-version',
+  '--version',
+]);
 
 /** What other versions left; one that is still in use is made anew. */
 function removeOld(directory: string): void {

@@ -131,13 +131,21 @@ export function intentOf(
   entry: BaseEntry | undefined,
   now: number,
 ): Intent {
+  // Where the store holds it already, that it does proves nothing of a write of ours: what is to be kept first may
+  // not be, and what another program wrote is not in history.
+  const inStore = STORE_PLACES.map((place) => seen[place]).filter(
+    (sighting) => sighting.kind === 'version' && sighting.version.id === version.id,
+  );
+  const isNew = inStore.length === 0;
+  const isRecorded =
+    isNew || inStore.some((sighting) => sighting.kind === 'version' && sighting.recorded === true);
   return {
-    version: describe(version, now, true),
+    version: describe(version, now, isRecorded),
     held: LOCAL_PLACES.filter((place) => {
       const sighting = seen[place];
       return sighting.kind === 'version' && sighting.version.id === version.id;
     }),
-    supersedes: extend([], [entry?.agreed?.id, ...versionsIn(seen)], version.id),
+    supersedes: isNew ? extend([], [entry?.agreed?.id, ...versionsIn(seen)], version.id) : [],
   };
 }
 

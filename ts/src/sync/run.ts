@@ -9,7 +9,7 @@ import { type Store, StoreError, type StoreListing, type StoreMarker } from '../
 import { apply, type CredentialResult } from './apply.ts';
 import { EMPTY_BASE } from './base.ts';
 import { changedSince, type LocalListing, listLocal } from './local.ts';
-import { writeMarker } from './local-write.ts';
+import { removeLeftovers, writeMarker } from './local-write.ts';
 import { takeLock } from './lock.ts';
 import {
   type Base,
@@ -23,7 +23,7 @@ import {
 import { plan } from './plan.ts';
 import { emptyReport, makeReport, type RoundView, type RunReport } from './report.ts';
 import { consultHistory, takeSnapshot } from './snapshot.ts';
-import { newMarkerId, openState, type State, StateError } from './state.ts';
+import { newMarkerId, openState, type State, StateError, unusable } from './state.ts';
 
 /** Layout of our records in the store: a store with a higher number is left alone. */
 export const STORE_FORMAT = 1;
@@ -67,7 +67,11 @@ class Stopped extends Error {}
  */
 export async function run(request: RunRequest): Promise<RunReport> {
   const state = await openState(request.stateDir, { readOnly: request.dryRun });
-  const lock = request.dryRun ? undefined : await takeLock(request.stateDir, request.lockWaitMs);
+  const lock = request.dryRun
+    ? undefined
+    : await takeLock(request.stateDir, request.lockWaitMs).catch((error: unknown) => {
+        throw unusable(`${request.stateDir}/lock`, error);
+      });
   if (!request.dryRun && !lock) {
     const seconds = Math.round(request.lockWaitMs / 1000);
     return emptyReport(75, `another run on this host has held ${request.stateDir}/lock for ${seconds} s`);
@@ -175,6 +179,9 @@ async function round(
 
   checkpoint();
   snapshot = await markLocalPlaces(snapshot, directories);
+  for (const directory of [directories.auth, directories.ccs]) {
+    if (directory !== undefined) await removeLeftovers(directory);
+  }
   const total = made.credentials.filter(({ actions }) => actions.length > 0).length;
   let done = 0;
   if (total > 0) onEvent?.({ kind: 'phase', text: 'bringing credentials in step' });

@@ -196,7 +196,8 @@ async function readMemories(path: string): Promise<Record<string, Record<string,
   }
 }
 
-function unusable(path: string, cause: unknown): StateError {
+/** A system error on a path of the state, as one that says what to do. */
+export function unusable(path: string, cause: unknown): StateError {
   const code = errorCode(cause) ?? String(cause);
   const remedies: Record<string, string> = {
     ENOSPC: 'Free some space on that disk and run again; nothing was lost.',
