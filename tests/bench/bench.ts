@@ -8,7 +8,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { bucketFromOutside } from '../demo/outside.ts';
+import { bucketFromOutside } from '../support/outside.ts';
 import { findWeed, startSeaweedFs } from '../support/seaweedfs.ts';
 import { type Contestant, find, ours, rclone, scripts } from './contestants.ts';
 import { type Figure, figures, type Results } from './figures.ts';

@@ -1,5 +1,5 @@
 import { mkdir, readdir } from 'node:fs/promises';
-import type { OutsideStore } from '../demo/outside.ts';
+import type { OutsideStore } from '../support/outside.ts';
 import { type Bucket, type Contestant, startUp, type Workplace } from './contestants.ts';
 import { credentialName, rotate, writeCredentials } from './credentials.ts';
 import type { Meter, Sample } from './measure.ts';

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Home, type HomeStore, makeHome, type Running, STAND_IN_PROXY } from '../support/bundle.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
+import { bucketFromOutside, directoryFromOutside, type OutsideStore } from '../support/outside.ts';
 import { findWeed, startSeaweedFs } from '../support/seaweedfs.ts';
-import { bucketFromOutside, directoryFromOutside, type OutsideStore } from './outside.ts';
 
 /** Two hosts, one store, and what stands between them. */
 export interface World {

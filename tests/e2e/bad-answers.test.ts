@@ -45,7 +45,7 @@ describe.skipIf(!s3Server)('an S3 server that answers', () => {
     { title: '429', fault: answer(429, 'TooManyRequests'), code: 75, said: /asks to slow down/ },
     { title: '500', fault: answer(500, 'InternalError'), code: 75, said: /the server failed \(status 500/ },
     { title: '503', fault: answer(503, 'SlowDown'), code: 75, said: /asks to slow down/ },
-    { title: 'a reset', fault: { kind: 'reset' }, code: 75, said: /Cannot list/ },
+    { title: 'a reset', fault: { kind: 'reset' }, code: 75, said: /broke the connection/ },
     { title: 'half a body', fault: { kind: 'half' }, code: 75, said: /Cannot list|no S3 server/ },
     { title: 'garbage', fault: garbage, code: 75, said: /is no S3 server|not what an S3/ },
     { title: 'a login page', fault: page, code: 75, said: /wants a login page/ },

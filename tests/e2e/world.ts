@@ -32,8 +32,8 @@ import {
   startProgram,
 } from '../support/bundle.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
+import { bucketFromOutside, directoryFromOutside, type OutsideStore } from '../support/outside.ts';
 import { s3Server, server } from '../support/s3.ts';
-import { bucketFromOutside, directoryFromOutside, type OutsideStore } from './outside.ts';
 
 export {
   type BundleName,

@@ -1089,6 +1089,29 @@ describe('Several hosts', () => {
     expect(where.store.names('auths')).toEqual([A, 'b.json']);
   });
 
+  test('what the guard held back is said, though a login in the middle of the run makes it go round again', async () => {
+    const where = world();
+    const logins = { [A]: login(1), 'b.json': login(1), 'c.json': login(1) };
+    const [laptop] = (await agreed(where, ['laptop'], logins)) as [Host];
+    for (const name of Object.keys(logins)) laptop.remove('auth', name);
+    let listings = 0;
+    const report = await laptop.run({
+      through: (store) => ({
+        ...store,
+        async list() {
+          const listing = await store.list();
+          // After the files were listed, and before the run looks at them a second time.
+          if (++listings === 1) setTimeout(() => laptop.put('auth', 'new.json', login(2)), 250);
+          return listing;
+        },
+      }),
+    });
+    expect(listings).toBe(2);
+    expect(report.exitCode).toBe(1);
+    expect(report.guard?.names).toEqual(Object.keys(logins));
+    expect(laptop.names('auth')).toEqual([...Object.keys(logins), 'new.json']);
+  });
+
   test('a place that cannot be written keeps its base; the others go on, and a deletion there stays one', async () => {
     const where = world();
     const [laptop] = (await agreed(where, ['laptop'], {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureDirectory, errorCode } from '../files/atomic-write.ts';
-import { takeLock } from '../sync/lock.ts';
+import { takeLock } from '../files/lock.ts';
 import type { Generations } from './generations.ts';
 import { install, readInstalled, uninstall } from './installed.ts';
 import type { ServiceManager, ServiceState, StartFailure } from './manager.ts';

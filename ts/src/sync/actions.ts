@@ -5,6 +5,7 @@ import {
   type BaseEntry,
   type CredentialSnapshot,
   type Decision,
+  isStorePlace,
   type Permissions,
   PLACES,
   type Place,
@@ -14,6 +15,7 @@ import {
   STORE_PLACES,
   winnerId,
 } from './model.ts';
+import { holds, isInHistory } from './sightings.ts';
 import { placeName, shortId } from './words.ts';
 
 /** A file that is no credential is replaced only when it has stood so for this long: it may be half-written. */
@@ -58,11 +60,7 @@ function spreadActions(
     (place) => snapshot.places[place].kind === 'failed' && id !== entry?.at[place],
   );
   const where = keepWhere(snapshot, permissions);
-  const replaced = (version: SeenVersion) =>
-    allowed.some((place) => {
-      const sighting = seen[place];
-      return sighting.kind === 'version' && sighting.version.id === version.id;
-    });
+  const replaced = (version: SeenVersion) => allowed.some((place) => holds(seen[place], version.id));
   const losers = decision.losers.filter(
     (loser) => loser.id !== id && replaced(loser) && !inHistory(loser.id, seen, entry),
   );
@@ -71,7 +69,7 @@ function spreadActions(
   for (const version of losers)
     actions.push({ kind: 'keep', version, where, reason: `replaced by ${shortId(id)}: ${reason}` });
   actions.push(...aside(allowed, seen, where));
-  const writesStore = allowed.some((place) => place === 'store' || place === 'backup');
+  const writesStore = allowed.some(isStorePlace);
   if (writesStore && decision.winner.from !== 'history' && !inHistory(id, seen, entry)) {
     actions.push({ kind: 'keep', version: decision.winner.version, where: 'history', reason });
   }
@@ -136,8 +134,7 @@ function takes(sighting: Sighting, id: VersionId, now: number): boolean {
 }
 
 function isThere(sighting: Sighting, place: Place): boolean {
-  const invalidInStore = sighting.kind === 'invalid' && (place === 'store' || place === 'backup');
-  return sighting.kind === 'version' || invalidInStore;
+  return sighting.kind === 'version' || (sighting.kind === 'invalid' && isStorePlace(place));
 }
 
 function permitted(
@@ -145,9 +142,7 @@ function permitted(
   snapshot: Snapshot,
   permissions: Permissions,
 ): { allowed: Place[]; pending: Place[] } {
-  const allowed = wanted.filter(
-    (place) => (place !== 'store' && place !== 'backup') || storeWritable(snapshot, permissions),
-  );
+  const allowed = wanted.filter((place) => !isStorePlace(place) || storeWritable(snapshot, permissions));
   return { allowed, pending: wanted.filter((place) => !allowed.includes(place)) };
 }
 
@@ -164,11 +159,7 @@ function inHistory(id: VersionId, seen: CredentialSnapshot, entry: BaseEntry | u
   return (
     (entry?.agreed?.id === id && entry.agreed.recorded) ||
     (entry?.superseded.includes(id) ?? false) ||
-    (seen.history?.some((record) => record.id === id) ?? false) ||
-    STORE_PLACES.some((place) => {
-      const sighting = seen[place];
-      return sighting.kind === 'version' && sighting.version.id === id && sighting.recorded === true;
-    })
+    isInHistory(seen, id)
   );
 }
 
@@ -176,7 +167,7 @@ function aside(places: readonly Place[], seen: CredentialSnapshot, where: 'histo
   return places.flatMap((place) => {
     const sighting = seen[place];
     if (sighting.kind !== 'invalid') return [];
-    const destination = place === 'store' || place === 'backup' ? where : 'host';
+    const destination = isStorePlace(place) ? where : 'host';
     return [
       {
         kind: 'keep-aside',

@@ -25,6 +25,7 @@ import {
 import { GUARD_WINDOW_MS } from './rules/guard.ts';
 import { MAX_SUPERSEDED } from './rules/superseded.ts';
 import { isSameTombstone } from './rules/tombstone.ts';
+import { holds, isInHistory, isRecorded, versionsIn } from './sightings.ts';
 
 export const EMPTY_BASE: Base = {
   markers: {},
@@ -88,10 +89,7 @@ export function nextEntry(
       action.kind === 'write' && !unwritten.includes(action.place) ? [action.place] : [],
     ),
   );
-  const holds = (place: Place) => {
-    const sighting = seen[place];
-    return written.has(place) || (sighting.kind === 'version' && sighting.version.id === id);
-  };
+  const holdsNow = (place: Place) => written.has(place) || holds(seen[place], id);
   const kept = actions.some(
     (action) => action.kind === 'keep' && action.where === 'history' && action.version.id === id,
   );
@@ -106,14 +104,14 @@ export function nextEntry(
   if (!agreed) return entry;
   const at: Partial<Record<Place, VersionId>> = { ...entry?.at };
   for (const place of PLACES) {
-    if (holds(place)) at[place] = id;
+    if (holdsNow(place)) at[place] = id;
     else if (seen[place].kind === 'absent') delete at[place];
   }
   const tags: Partial<Record<StorePlace, Tag>> = {};
   for (const place of STORE_PLACES) {
     const sighting = seen[place];
     const tag = outcome.tags[place] ?? (sighting.kind === 'version' ? sighting.tag : undefined);
-    if (holds(place) && tag !== undefined) tags[place] = tag;
+    if (holdsNow(place) && tag !== undefined) tags[place] = tag;
   }
   return {
     agreed,
@@ -133,18 +131,10 @@ export function intentOf(
 ): Intent {
   // Where the store holds it already, that it does proves nothing of a write of ours: what is to be kept first may
   // not be, and what another program wrote is not in history.
-  const inStore = STORE_PLACES.map((place) => seen[place]).filter(
-    (sighting) => sighting.kind === 'version' && sighting.version.id === version.id,
-  );
-  const isNew = inStore.length === 0;
-  const isRecorded =
-    isNew || inStore.some((sighting) => sighting.kind === 'version' && sighting.recorded === true);
+  const isNew = !STORE_PLACES.some((place) => holds(seen[place], version.id));
   return {
-    version: describe(version, now, isRecorded),
-    held: LOCAL_PLACES.filter((place) => {
-      const sighting = seen[place];
-      return sighting.kind === 'version' && sighting.version.id === version.id;
-    }),
+    version: describe(version, now, isNew || isRecorded(seen, version.id)),
+    held: LOCAL_PLACES.filter((place) => holds(seen[place], version.id)),
     supersedes: isNew ? extend([], [entry?.agreed?.id, ...versionsIn(seen)], version.id) : [],
   };
 }
@@ -180,13 +170,7 @@ function agreedVersion(
   entry: BaseEntry | undefined,
   now: number,
 ): AgreedVersion | undefined {
-  const recorded =
-    kept ||
-    (seen.history?.some((record) => record.id === id) ?? false) ||
-    STORE_PLACES.some((place) => {
-      const sighting = seen[place];
-      return sighting.kind === 'version' && sighting.version.id === id && sighting.recorded === true;
-    });
+  const recorded = kept || isInHistory(seen, id);
   if (entry?.agreed?.id === id)
     return recorded && !entry.agreed.recorded ? { ...entry.agreed, recorded } : entry.agreed;
   return winner?.bytes && describe({ ...winner, bytes: winner.bytes }, now, recorded);
@@ -217,13 +201,6 @@ function burial(
     else if (seen[place].kind === 'absent') cleared[place] = before[place] ?? snapshot.now;
   }
   return { tombstone, tag: tag ?? outcome.tombstone, cleared };
-}
-
-function versionsIn(seen: CredentialSnapshot): readonly VersionId[] {
-  return PLACES.flatMap((place) => {
-    const sighting = seen[place];
-    return sighting.kind === 'version' ? [sighting.version.id] : [];
-  });
 }
 
 function extend(

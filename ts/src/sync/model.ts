@@ -233,6 +233,10 @@ export interface GuardReport {
   readonly total: number;
 }
 
+export function isStorePlace(place: Place): place is StorePlace {
+  return place === 'store' || place === 'backup';
+}
+
 /** The id of a winner. */
 export function winnerId(winner: Winner): VersionId {
   return winner.from === 'history' ? winner.id : winner.version.id;

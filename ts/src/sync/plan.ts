@@ -18,7 +18,7 @@ import { mergeVersions } from '../credential/merge.ts';
 import type { CredentialName } from '../credential/name.ts';
 import type { Version, VersionId } from '../credential/version.ts';
 import { credentialActions } from './actions.ts';
-import { candidates, isChosen, recordIds, storeVersions } from './candidates.ts';
+import { candidates, recordIds } from './candidates.ts';
 import { heldTwin, type SpreadDecision, spread } from './decisions.ts';
 import {
   type Base,
@@ -31,6 +31,7 @@ import {
   type Place,
   type Plan,
   type Snapshot,
+  STORE_PLACES,
   type Tombstone,
 } from './model.ts';
 import { adoptOwnWrite, baseFor, changeOf } from './rules/change.ts';
@@ -41,6 +42,7 @@ import { supersededVersions } from './rules/superseded.ts';
 import { lifeUnder } from './rules/tombstone.ts';
 import { twins } from './rules/twins.ts';
 import { type Candidate, inOrder } from './rules/winner.ts';
+import { isRecorded, versionsIn } from './sightings.ts';
 import { freshnessWords, instantWords, placeNames } from './words.ts';
 
 export interface PlanOptions {
@@ -124,14 +126,15 @@ export function decide(
     }
   }
 
-  const superseded = supersededVersions(entry, seen.history, storeVersions(seen) ?? recordIds(seen));
+  const inStore = versionsIn(seen, STORE_PLACES);
+  const superseded = supersededVersions(entry, seen.history, inStore.length > 0 ? inStore : recordIds(seen));
   const change = (place: Place) => changeOf(seen[place], entry?.at[place]);
   const isChange = ({ version, places: holders }: Candidate) =>
     version.id !== entry?.agreed?.id && holders.some((place) => change(place) === 'changed');
   const acceptable = present.filter(({ version }) => !superseded.has(version.id));
   const changed = acceptable.filter(isChange);
   const fresh = changed.filter(
-    (candidate) => !isStale(candidate.version, entry?.agreed, isChosen(candidate, seen), now),
+    (candidate) => !isStale(candidate.version, entry?.agreed, isRecorded(seen, candidate.version.id), now),
   );
   const stale = fresh.length < changed.length;
 
@@ -186,7 +189,7 @@ function decideBuried(
   entry: BaseEntry | undefined,
   now: number,
 ): Decision {
-  const current = [...(storeVersions(seen) ?? []), tombstone.version];
+  const current = [...versionsIn(seen, STORE_PLACES), tombstone.version];
   const superseded = supersededVersions(entry, seen.history, current);
   const living = present.filter((candidate) => lives(candidate, seen, tombstone, entry, superseded, now));
   const deleted = deletedWords(tombstone);

@@ -46,6 +46,8 @@ export interface RunReport {
 export interface RoundView {
   readonly snapshot: Snapshot;
   readonly plan: Plan;
+  /** What the guard held back, in this round or one before. */
+  readonly guard: GuardReport | undefined;
   readonly storeError: StoreError | undefined;
   readonly stateProblems: readonly Problem[];
 }
@@ -78,7 +80,7 @@ export function makeReport(
   const wrong =
     failed ||
     held.some(({ waitsFor }) => waitsFor === 'person') ||
-    last?.plan.guard !== undefined ||
+    last?.guard !== undefined ||
     problems.some(({ place }) => place !== 'state');
   const exitCode =
     storeError?.kind === 'configuration'
@@ -97,7 +99,7 @@ export function makeReport(
     pending,
     held,
     problems,
-    guard: last?.plan.guard,
+    guard: last?.guard,
     credentials: planned.filter(({ decision }) => decision.kind === 'spread').length,
     stopped,
   };

@@ -5,14 +5,15 @@
 import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CredentialName } from '../credential/name.ts';
+import { takeLock } from '../files/lock.ts';
 import { type Store, StoreError, type StoreListing, type StoreMarker } from '../stores/store.ts';
 import { apply, type CredentialResult } from './apply.ts';
 import { EMPTY_BASE } from './base.ts';
 import { changedSince, type LocalListing, listLocal } from './local.ts';
 import { removeLeftovers, writeMarker } from './local-write.ts';
-import { takeLock } from './lock.ts';
 import {
   type Base,
+  type GuardReport,
   LOCAL_PLACES,
   type LocalPlace,
   type Permissions,
@@ -52,10 +53,8 @@ export interface RunRequest {
 }
 
 export type RunEvent =
-  | { readonly kind: 'waiting'; readonly reason: string }
   | { readonly kind: 'phase'; readonly text: string }
-  | { readonly kind: 'progress'; readonly done: number; readonly total: number }
-  | { readonly kind: 'result'; readonly result: CredentialResult };
+  | { readonly kind: 'progress'; readonly done: number; readonly total: number };
 
 /** Thrown inside a run to end it; what was done is in the base. */
 class Stopped extends Error {}
@@ -100,18 +99,26 @@ async function rounds(
   checkpoint: () => void,
 ): Promise<RunReport> {
   const results = new Map<CredentialName, CredentialResult>();
-  let last: Round | undefined;
+  let last: RoundView | undefined;
   let stopped: string | undefined;
   try {
     for (let count = 1; ; count++) {
-      last = await round(request, state, store, checkpoint, results);
-      if (!last.again) break;
+      const before: RoundView | undefined = last;
+      const current = await round(request, state, store, checkpoint, results);
+      last = {
+        ...current,
+        // A later round finds the files put back and the damaged state gone; a person is to hear of them all the same.
+        guard: bothGuards(before?.guard, current.guard),
+        stateProblems: [...(before?.stateProblems ?? []), ...current.stateProblems],
+      };
+      if (!current.again) break;
       if (count === MAX_ROUNDS) {
-        stopped = `other hosts or programs kept changing the same credentials through ${MAX_ROUNDS} rounds`;
+        const names = current.lost.length > 0 ? current.lost.join(', ') : 'the same credentials';
+        stopped = `other hosts or programs kept changing ${names} through ${MAX_ROUNDS} rounds`;
         break;
       }
       // Hosts that collided once should not meet again in step.
-      if (last.lostRace) await sleep(Math.random() * 100 * 2 ** Math.min(count, 5));
+      if (current.lost.length > 0) await sleep(Math.random() * 100 * 2 ** Math.min(count, 5));
     }
   } catch (error) {
     if (!(error instanceof Stopped)) throw error;
@@ -121,8 +128,14 @@ async function rounds(
 }
 
 interface Round extends RoundView {
-  readonly lostRace: boolean;
+  /** Credentials that someone else changed while they were worked on. */
+  readonly lost: readonly CredentialName[];
   readonly again: boolean;
+}
+
+function bothGuards(a: GuardReport | undefined, b: GuardReport | undefined): GuardReport | undefined {
+  if (!a || !b) return a ?? b;
+  return { names: [...new Set([...a.names, ...b.names])], total: Math.max(a.total, b.total) };
 }
 
 async function round(
@@ -174,7 +187,7 @@ async function round(
       if (planned.actions.length > 0)
         results.set(planned.name, { plan: planned, outcome: 'done', failures: [] });
     }
-    return { snapshot, plan: made, storeError, stateProblems, lostRace: false, again: false };
+    return { snapshot, plan: made, guard: made.guard, storeError, stateProblems, lost: [], again: false };
   }
 
   checkpoint();
@@ -184,6 +197,7 @@ async function round(
   }
   const total = made.credentials.filter(({ actions }) => actions.length > 0).length;
   let done = 0;
+  const lost: CredentialName[] = [];
   if (total > 0) onEvent?.({ kind: 'phase', text: 'bringing credentials in step' });
   const applied = await untilAborted(
     request.signal,
@@ -198,11 +212,11 @@ async function round(
       onResult(result) {
         done++;
         const { name } = result.plan;
-        if (result.outcome !== 'lost') {
+        if (result.outcome === 'lost') lost.push(name);
+        else {
           results.delete(name);
           results.set(name, result);
         }
-        onEvent?.({ kind: 'result', result });
         onEvent?.({ kind: 'progress', done, total });
       },
     }),
@@ -220,9 +234,10 @@ async function round(
   return {
     snapshot,
     plan: made,
+    guard: made.guard,
     storeError,
     stateProblems,
-    lostRace: applied.lost,
+    lost,
     again: (applied.lost && !applied.storeError) || disturbed,
   };
 }

@@ -1,7 +1,4 @@
-import { lstat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { lock } from 'proper-lockfile';
-import { errorCode } from '../../files/atomic-write.ts';
+import { takeLock } from '../../files/lock.ts';
 import { StoreError } from '../store.ts';
 
 /** The lock of one directory store, held. */
@@ -14,10 +11,8 @@ export interface HeldLock {
   assertHeld(): Promise<void>;
 }
 
-/** A holder that has not shown itself for so long is dead. Milliseconds. */
-const STALE_MS = 15_000;
-/** Tries to get the lock, about a fifth of a second apart: some 40 s, enough to outlive a dead holder. */
-const TRIES = 200;
+/** Enough to outlive a holder on another machine that died. Milliseconds. */
+const WAIT_MS = 40_000;
 
 /**
  * Runs `run` while no other process writes this store. `syncDirectory` is the store's `sync/`, which must exist;
@@ -26,40 +21,17 @@ const TRIES = 200;
  * @throws StoreError `unreachable` if someone else holds it for too long; else what `run` throws.
  */
 export async function withLock<T>(syncDirectory: string, run: (held: HeldLock) => Promise<T>): Promise<T> {
-  const path = join(syncDirectory, 'lock');
-  let compromised = false;
-  const release = await lock(syncDirectory, {
-    lockfilePath: path,
-    realpath: false,
-    stale: STALE_MS,
-    retries: { retries: TRIES, factor: 1, minTimeout: 100, maxTimeout: 300, randomize: true },
-    onCompromised: () => {
-      compromised = true;
-    },
-  }).catch((error: unknown) => {
-    throw errorCode(error) === 'ELOCKED' ? busy(syncDirectory) : error;
-  });
-  const ours = await identity(path);
+  const lock = await takeLock(syncDirectory, WAIT_MS);
+  if (!lock) throw busy(syncDirectory);
   try {
     return await run({
       async assertHeld() {
-        // Two that wait for a dead holder may both take its lock away, the second that of the first: so it is
-        // not enough to have got it.
-        if (compromised || ours === undefined || (await identity(path)) !== ours) throw busy(syncDirectory);
+        if (!lock.isHeld()) throw busy(syncDirectory);
       },
     });
   } finally {
     // Fails if it was taken away: then it is not ours to give back.
-    await release().catch(() => undefined);
-  }
-}
-
-async function identity(path: string): Promise<string | undefined> {
-  try {
-    const found = await lstat(path, { bigint: true });
-    return `${found.ino} ${found.birthtimeNs}`;
-  } catch {
-    return undefined;
+    await lock.release().catch(() => undefined);
   }
 }
 

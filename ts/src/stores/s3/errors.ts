@@ -66,7 +66,9 @@ function explainConnection(error: unknown, { endpoint }: ErrorContext): Explanat
     because,
     remedy,
   });
-  if (codeOf(error) === 'TimeoutError' || codeOf(error) === 'AbortError' || code === 'ETIMEDOUT') {
+  // The SDK calls broken connections time-outs too, and keeps Node's code (@smithy/node-http-handler).
+  const timedOut = code === undefined && ['TimeoutError', 'AbortError'].includes(codeOf(error) ?? '');
+  if (timedOut || code === 'ETIMEDOUT') {
     return unreachable(
       `${host} did not answer in time`,
       `Check the network and OBJECTSTORE_ENDPOINT. ${LATER}`,
@@ -106,6 +108,9 @@ function explainConnection(error: unknown, { endpoint }: ErrorContext): Explanat
       `${host} does not speak HTTP`,
       `Check the port and the scheme in OBJECTSTORE_ENDPOINT.`,
     );
+  }
+  if (code === 'ECONNRESET' || code === 'EPIPE') {
+    return unreachable(`${host} broke the connection (${code})`, `Check the network. ${LATER}`);
   }
   return unreachable(`the connection to ${host} failed (${code})`, `Check the network. ${LATER}`);
 }

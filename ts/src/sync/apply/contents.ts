@@ -1,7 +1,8 @@
 /** The contents that a batch needs, from wherever they are. */
 import { parseCredential, type VersionId } from '../../credential/version.ts';
 import type { Reference, Store } from '../../stores/store.ts';
-import { type CredentialPlan, type StorePlace, winnerId } from '../model.ts';
+import { type CredentialPlan, winnerId } from '../model.ts';
+import { holds } from '../sightings.ts';
 import type { Work } from './work.ts';
 
 /** Reads from the store the contents that the actions need and that no place read so far. */
@@ -49,12 +50,8 @@ function neededVersions({ actions, decision }: CredentialPlan): ReadonlySet<Vers
 }
 
 function referenceTo({ plan, seen }: Work, id: VersionId): Reference {
-  const holds = (place: StorePlace) => {
-    const sighting = seen[place];
-    return sighting.kind === 'version' && sighting.version.id === id;
-  };
-  if (holds('store')) return { area: 'current', name: plan.name };
-  if (holds('backup')) return { area: 'backup', name: plan.name };
+  if (holds(seen.store, id)) return { area: 'current', name: plan.name };
+  if (holds(seen.backup, id)) return { area: 'backup', name: plan.name };
   return { area: 'history', name: plan.name, id };
 }
 

@@ -6,9 +6,9 @@ import { contentOf, versionOf } from '../../credential/version.ts';
 import { fsyncDirectory } from '../../files/atomic-write.ts';
 import { localPath } from '../local.ts';
 import { type LocalOutcome, removeLocal, writeLocal } from '../local-write.ts';
-import type { Action, LocalPlace } from '../model.ts';
+import { type Action, isStorePlace, type LocalPlace } from '../model.ts';
 import type { State } from '../state.ts';
-import { isStorePlace, type Work, type Written } from './work.ts';
+import type { Work, Written } from './work.ts';
 
 const LOCAL_WRITES_AT_ONCE = 8;
 /** Between writing a deleted file disabled and unlinking it: a proxy under load writes back what it holds. */

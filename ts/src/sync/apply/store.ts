@@ -9,15 +9,16 @@ import {
   type CredentialPlan,
   type CredentialSnapshot,
   type Intent,
-  PLACES,
+  isStorePlace,
   type Snapshot,
   type StorePlace,
   winnerId,
 } from '../model.ts';
+import { versionsIn } from '../sightings.ts';
 import type { State } from '../state.ts';
 import { serializeTombstone } from '../tombstone-record.ts';
 import { sentences } from '../words.ts';
-import { isStorePlace, stopped, type Work } from './work.ts';
+import { stopped, type Work } from './work.ts';
 
 export interface StoreContext {
   readonly store: Store;
@@ -128,12 +129,8 @@ function replacedBy(
   entry: BaseEntry | undefined,
 ): readonly VersionId[] {
   if (decision.kind !== 'spread' || winnerId(decision.winner) !== id) return [];
-  const ids = PLACES.flatMap((place) => {
-    const sighting = seen[place];
-    return sighting.kind === 'version' ? [sighting.version.id] : [];
-  });
-  if (entry?.agreed) ids.push(entry.agreed.id);
-  return [...new Set(ids)].filter((other) => other !== id);
+  const agreed = entry?.agreed ? [entry.agreed.id] : [];
+  return [...new Set([...versionsIn(seen), ...agreed])].filter((other) => other !== id);
 }
 
 /** Keeps on this host what a batch replaces and no store can keep. */

@@ -8,7 +8,6 @@ import {
   type CredentialSnapshot,
   type LocalPlace,
   PLACES,
-  type Place,
   type SeenVersion,
   type Snapshot,
   type StorePlace,
@@ -64,10 +63,6 @@ export function newWork(plan: CredentialPlan, snapshot: Snapshot, base: Base): W
 /** Whether nothing more is to be done for it in this round. */
 export function stopped(item: Work): boolean {
   return item.lost || item.failures.length > 0;
-}
-
-export function isStorePlace(place: Place): place is StorePlace {
-  return place === 'store' || place === 'backup';
 }
 
 /** What a run left in each local place: bytes, or undefined for what it removed. */

@@ -1,4 +1,5 @@
 /** Rule: a place against its base. */
+
 import type { CredentialName } from '../../credential/name.ts';
 import {
   type Base,
@@ -8,7 +9,9 @@ import {
   type Place,
   type Sighting,
   type Snapshot,
+  STORE_PLACES,
 } from '../model.ts';
+import { holds } from '../sightings.ts';
 
 /**
  * What became of one place since this host last saw it agreed.
@@ -75,9 +78,7 @@ export function adoptOwnWrite(
   const intent = base.intents.get(name);
   if (!intent) return entry;
   const id = intent.version.id;
-  const arrived = (['store', 'backup'] as const).filter(
-    (place) => seen[place].kind === 'version' && seen[place].version.id === id,
-  );
+  const arrived = STORE_PLACES.filter((place) => holds(seen[place], id));
   if (arrived.length === 0 || entry?.agreed?.id === id) return entry;
   const places: readonly Place[] = [...intent.held, ...arrived];
   return {

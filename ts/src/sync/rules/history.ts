@@ -1,7 +1,14 @@
 /** Rule: when the store's history must be asked before a credential can be decided. */
+
 import { compareFreshness } from '../../credential/freshness.ts';
-import { isChosen } from '../candidates.ts';
-import { type BaseEntry, type CredentialSnapshot, LOCAL_PLACES, type Place, STORE_PLACES } from '../model.ts';
+import {
+  type BaseEntry,
+  type CredentialSnapshot,
+  isStorePlace,
+  LOCAL_PLACES,
+  STORE_PLACES,
+} from '../model.ts';
+import { isRecorded } from '../sightings.ts';
 import { changeOf } from './change.ts';
 import type { Candidate } from './winner.ts';
 
@@ -22,10 +29,12 @@ export function needsHistory(
   if (changed.length === 1) {
     const [candidate] = changed as [Candidate];
     const withoutBase = candidate.places.some((place) => entry?.at[place] === undefined);
-    const inStore = candidate.places.some((place) => (STORE_PLACES as readonly Place[]).includes(place));
+    const inStore = candidate.places.some(isStorePlace);
     const fresher =
       entry?.agreed && compareFreshness(candidate.version.freshness, entry.agreed.freshness, now) > 0;
-    return present.length > 1 && (withoutBase || !fresher || (inStore && !isChosen(candidate, seen)));
+    return (
+      present.length > 1 && (withoutBase || !fresher || (inStore && !isRecorded(seen, candidate.version.id)))
+    );
   }
   const goneHere = LOCAL_PLACES.some((place) => changeOf(seen[place], entry?.at[place]) === 'gone');
   const known =

@@ -1,14 +1,7 @@
 /** Rule: a deleted credential stays deleted until the name lives again. */
 import { compareFreshness } from '../../credential/freshness.ts';
 import type { VersionId } from '../../credential/version.ts';
-import {
-  type BaseEntry,
-  LOCAL_PLACES,
-  type LocalPlace,
-  type Place,
-  type SeenVersion,
-  type Tombstone,
-} from '../model.ts';
+import { type BaseEntry, isStorePlace, type Place, type SeenVersion, type Tombstone } from '../model.ts';
 
 /** A file that is back sooner than this after its removal was put back by a proxy that still held it. */
 export const REAPPEARANCE_MS = 60_000;
@@ -35,7 +28,7 @@ export function lifeUnder(
   now: number,
 ): Life {
   const cleared =
-    isLocal(place) && entry?.buried && isSameTombstone(entry.buried.tombstone, tombstone)
+    !isStorePlace(place) && entry?.buried && isSameTombstone(entry.buried.tombstone, tombstone)
       ? entry.buried.cleared[place]
       : undefined;
   if (cleared !== undefined && Math.min(since ?? now, now) - cleared > REAPPEARANCE_MS) return 'put-back';
@@ -46,8 +39,4 @@ export function lifeUnder(
 /** Whether both are of the same deletion: a name that lived again can be deleted again at the same version. */
 export function isSameTombstone(a: Tombstone, b: Tombstone): boolean {
   return a.version === b.version && a.time === b.time;
-}
-
-function isLocal(place: Place): place is LocalPlace {
-  return (LOCAL_PLACES as readonly Place[]).includes(place);
 }

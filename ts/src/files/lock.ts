@@ -1,9 +1,9 @@
-/** One run at a time on one host. */
+/** One process at a time in a directory. */
 import { readFileSync, readlinkSync, statSync, utimesSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errorCode } from '../files/atomic-write.ts';
+import { errorCode } from './atomic-write.ts';
 
 /** A holder that has not shown a sign of life for this long is gone (another machine's, or a stopped one). */
 const STALE_MS = 20_000;
@@ -16,22 +16,22 @@ export interface Lock {
 }
 
 /**
- * Takes this host's lock in the state directory, waiting for at most `waitMs`.
+ * Takes the lock of a directory, which must exist, waiting for at most `waitMs`.
  *
  * The lock itself is proper-lockfile's (a directory whose time the holder renews). Beside it lies a note of who
- * holds it, so that the lock of a process that was killed is taken over at once and not after `STALE_MS`.
+ * holds it, so that the lock of a process of this host that was killed is taken over at once and not after `STALE_MS`.
  *
- * @returns Undefined if another run held it all the time.
+ * @returns Undefined if another process held it all the time.
  */
-export async function takeLock(stateDirectory: string, waitMs: number): Promise<Lock | undefined> {
+export async function takeLock(directory: string, waitMs: number): Promise<Lock | undefined> {
   const { lock } = await import('proper-lockfile');
-  const path = join(stateDirectory, 'lock');
-  const owner = join(stateDirectory, 'lock-owner.json');
+  const path = join(directory, 'lock');
+  const owner = join(directory, 'lock-owner.json');
   const deadline = Date.now() + waitMs;
   let held = true;
   for (;;) {
     try {
-      const release = await lock(stateDirectory, {
+      const release = await lock(directory, {
         lockfilePath: path,
         realpath: false,
         stale: STALE_MS,
@@ -47,7 +47,10 @@ export async function takeLock(stateDirectory: string, waitMs: number): Promise<
       return {
         isHeld,
         async release() {
-          if (isHeld()) await release();
+          if (isHeld()) {
+            await rm(owner, { force: true });
+            await release();
+          }
           held = false;
         },
       };

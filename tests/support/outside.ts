@@ -11,7 +11,7 @@ import {
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
-import type { HomeStore } from '../support/bundle.ts';
+import type { HomeStore } from './bundle.ts';
 
 /** The store as any other program sees and changes it: nothing of ours is asked. */
 export interface OutsideStore {
