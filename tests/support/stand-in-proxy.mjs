@@ -264,7 +264,6 @@ function again(old) {
 function serve() {
   mkdirSync(authDir, { recursive: true, mode: 0o700 });
   const names = readdirSync(authDir, { recursive: true }).filter((name) => name.endsWith('.json'));
-  process.stdout.write(`stand-in proxy: serving with ${names.length} credentials from ${authDir}\n`);
   const alive = setInterval(() => undefined, 60_000);
   for (const signal of ['SIGTERM', 'SIGINT']) {
     process.on(signal, () => {
@@ -273,4 +272,6 @@ function serve() {
       process.exit(0);
     });
   }
+  // Last: who reads this may send a signal.
+  process.stdout.write(`stand-in proxy: serving with ${names.length} credentials from ${authDir}\n`);
 }
