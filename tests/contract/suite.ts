@@ -215,6 +215,76 @@ export function storeContract(name: string, makeFixture: () => Promise<StoreFixt
       });
     });
 
+    describe('the config', () => {
+      const config = (text: string) => Buffer.from(`port: 8317 # ${text} ü\n`);
+      const kept = (bytes: Uint8Array, reason = 'rendered') => ({ bytes, host: 'the host ü', reason });
+
+      test('what was written is read back byte for byte, by another host too, and is in its history', async () => {
+        const store = await prepared();
+        const before = Date.now();
+        const outcome = await store.commitConfig({
+          bytes: config('a'),
+          seen: undefined,
+          keep: [kept(config('a'))],
+        });
+        expect(outcome).toMatchObject({ kind: 'done', tag: (await open().readConfig())?.tag });
+        expect(Buffer.from((await open().readConfig())?.bytes ?? [])).toEqual(config('a'));
+        const [record, ...others] = await open().configHistory();
+        expect(others).toEqual([]);
+        expect(record).toMatchObject({ host: 'the host ü', reason: 'rendered' });
+        expect(Buffer.from(record?.bytes ?? [])).toEqual(config('a'));
+        expect(Math.abs((record?.arrived ?? 0) - before)).toBeLessThan(60_000);
+      });
+
+      test('it is replaced on its tag alone, and what a refused change was to keep is kept all the same', async () => {
+        const store = await prepared();
+        await fixture.writeConfig(config('foreign'));
+        const seen = (await store.readConfig())?.tag;
+        for (const wrong of [undefined, 'f'.repeat(32)]) {
+          const change = { bytes: config('mine'), seen: wrong, keep: [kept(config('mine'))] };
+          expect(await store.commitConfig(change)).toEqual({ kind: 'lost' });
+        }
+        expect(Buffer.from((await store.readConfig())?.bytes ?? [])).toEqual(config('foreign'));
+        const keep = [kept(config('foreign'), 'replaced'), kept(config('mine'), 'never said')];
+        expect(await store.commitConfig({ bytes: config('mine'), seen, keep })).toMatchObject({
+          kind: 'done',
+        });
+        expect(Buffer.from((await store.readConfig())?.bytes ?? [])).toEqual(config('mine'));
+        const history = await open().configHistory();
+        expect(history.map(({ bytes, reason }) => `${Buffer.from(bytes)} ${reason}`).sort()).toEqual([
+          `${config('foreign')} replaced`,
+          `${config('mine')} rendered`,
+        ]);
+      });
+
+      test('of eight hosts that replace it at once one does', async () => {
+        const store = await prepared();
+        await fixture.writeConfig(config('old'));
+        const seen = (await store.readConfig())?.tag;
+        const outcomes = await Promise.all(
+          Array.from({ length: 8 }, async (_, index) => {
+            const bytes = config(`host ${index}`);
+            return (await prepared()).commitConfig({ bytes, seen, keep: [kept(bytes)] });
+          }),
+        );
+        expect(outcomes.filter(({ kind }) => kind === 'done')).toHaveLength(1);
+        const winner = outcomes.findIndex(({ kind }) => kind === 'done');
+        expect(Buffer.from((await store.readConfig())?.bytes ?? [])).toEqual(config(`host ${winner}`));
+      });
+    });
+
+    test('history that was copied from another store keeps its times', async () => {
+      const store = await prepared();
+      const arrived = Date.UTC(2025, 2, 3, 4, 5, 6, 789);
+      const bytes = credential('a');
+      const keep = [{ id: versionIn(bytes), bytes, host: 'h', reason: 'r', replaces: [], arrived }];
+      expect(await store.commit([{ name: named('a.json'), keep }])).toEqual([{ kind: 'done' }]);
+      const config = { bytes: Buffer.from('port: 1\n'), host: 'h', reason: 'r', arrived };
+      await store.commitConfig({ bytes: config.bytes, seen: undefined, keep: [config] });
+      expect(await open().history()).toEqual([expect.objectContaining({ arrived })]);
+      expect(await open().configHistory()).toEqual([expect.objectContaining({ arrived })]);
+    });
+
     describe('conditions', () => {
       test('a write on the tag that is there replaces; it has a new tag', async () => {
         const store = await prepared();

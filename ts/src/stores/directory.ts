@@ -4,6 +4,7 @@ import { printable } from '../credential/name.ts';
 import { errorCode } from '../files/atomic-write.ts';
 import { commitAll } from './commit-all.ts';
 import { commitInDirectory, recordedVersion } from './directory/commit.ts';
+import { commitConfigInDirectory, readConfigHistoryFiles } from './directory/config.ts';
 import { fileError } from './directory/errors.ts';
 import { type FileAnswer, filesBelow } from './directory/files.ts';
 import { readHistoryFiles } from './directory/history.ts';
@@ -153,7 +154,12 @@ export function directoryStore(options: DirectoryOptions, memory: StoreMemory): 
         );
       }),
 
-    // The lock is held within `commit` alone.
+    commitConfig: (change) =>
+      guarded('write the config', () => locked((held) => commitConfigInDirectory(files, held, change))),
+
+    configHistory: () => guarded("list the config's history", () => readConfigHistoryFiles(files)),
+
+    // The lock is held within writes alone.
     close: async () => {},
   };
 }

@@ -14,6 +14,7 @@ export type Area = keyof typeof AREA_PREFIX;
 
 export const MARKER_KEY = 'sync/store.json';
 export const CONFIG_KEY = 'config/config.yaml';
+export const CONFIG_HISTORY_PREFIX = 'sync/config/';
 /** The parent of the marker and of all our records. */
 export const SYNC_PREFIX = 'sync/';
 export const HISTORY_PREFIX = 'sync/history/';
@@ -45,6 +46,16 @@ export function parseHistoryKey(key: string): { readonly name: string; readonly 
 }
 
 const HISTORY_KEY = /^sync\/history\/(?<name>.+)\/(?<id>[0-9a-f]{64})\.json$/s;
+
+/** The key of a version of the config; `digest` is the SHA-256 of its bytes. */
+export function configHistoryKey(digest: string): string {
+  return `${CONFIG_HISTORY_PREFIX}${digest}.yaml`;
+}
+
+/** Whether a key is one of `configHistoryKey`. */
+export function isConfigHistoryKey(key: string): boolean {
+  return /^sync\/config\/[0-9a-f]{64}\.yaml$/.test(key);
+}
 
 /** Where bytes that are no credential are kept before they are replaced: below the SHA-256 of the bytes. */
 export function asideKey(name: string, digest: string): string {

@@ -65,8 +65,23 @@ export interface Store {
   /** The history of these credentials, or of all if none are named; without contents, in no particular order. */
   history(names?: readonly CredentialName[]): Promise<HistoryRecord[]>;
 
-  /** The config in the store, byte for byte. */
+  /**
+   * The config in the store, byte for byte.
+   *
+   * @throws StoreError `refused` for one over `MAX_OBJECT_BYTES`.
+   */
   readConfig(): Promise<StoredObject | undefined>;
+
+  /**
+   * Replaces the config if it is still as seen, what is to be kept first: `commit`'s rules hold here too. Both are
+   * to be called after `prepare` alone.
+   *
+   * @throws StoreError if it failed; nothing is known of what arrived then but that the old config is kept.
+   */
+  commitConfig(change: ConfigChange): Promise<ConfigOutcome>;
+
+  /** The versions of the config that were kept, with their bytes, in no particular order. */
+  configHistory(): Promise<ConfigRecord[]>;
 
   /**
    * What this store's provider cannot do, in sentences for people: said once, and by `doctor`. Empty if nothing
@@ -180,14 +195,46 @@ export interface HistoryEntry {
   readonly reason: string;
   /** The versions that it was to replace as the current one: they are superseded once it is current. */
   readonly replaces: readonly VersionId[];
+  /** When it arrived in the store that it was copied from (`migrate`); else the store's clock decides. */
+  readonly arrived?: number;
 }
 
 /** A history entry as the store has it, without its bytes. */
 export interface HistoryRecord extends Omit<HistoryEntry, 'bytes'> {
   readonly name: CredentialName;
-  /** When it arrived in the store, by the store's clock where it has one. Milliseconds since 1970. */
+  /**
+   * When it arrived in the store, by the store's clock where it has one, or in the store that it was copied from.
+   * Milliseconds since 1970.
+   */
   readonly arrived: number;
 }
+
+export interface ConfigChange {
+  readonly bytes: Uint8Array;
+  /** As in `ObjectChange`. */
+  readonly seen: Tag | undefined;
+  /** Versions to have in the config's history before it is replaced: the new one and the one that it replaces. */
+  readonly keep: readonly ConfigEntry[];
+}
+
+/** A version of the config for its history, where it lies under the SHA-256 of its bytes. Create-only. */
+export interface ConfigEntry {
+  readonly bytes: Uint8Array;
+  readonly host: string;
+  /** One line. */
+  readonly reason: string;
+  /** As in `HistoryEntry`. */
+  readonly arrived?: number;
+}
+
+export interface ConfigRecord extends ConfigEntry {
+  readonly arrived: number;
+}
+
+export type ConfigOutcome =
+  | { readonly kind: 'done'; readonly tag: Tag }
+  /** It is not as it was seen: read it again. */
+  | { readonly kind: 'lost' };
 
 export type CommitOutcome =
   /** All steps are done; the tags of what was put. */

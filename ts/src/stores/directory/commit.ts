@@ -1,13 +1,6 @@
 import { parseCredential, sha256 } from '../../credential/version.ts';
 import { asideKey, historyKey, objectKey } from '../layout.ts';
-import {
-  type CommitOutcome,
-  type CommitStep,
-  type ObjectChange,
-  type StoreChange,
-  StoreError,
-  type Tag,
-} from '../store.ts';
+import { type CommitOutcome, type CommitStep, type StoreChange, StoreError, type Tag } from '../store.ts';
 import { fileError } from './errors.ts';
 import { type Files, tagOfBytes } from './files.ts';
 import { historyMetadataBytes, historyMetadataKey } from './history.ts';
@@ -26,7 +19,11 @@ export async function commitInDirectory(
     for (step of STEPS) {
       const object = change[step];
       if (!object) continue;
-      const answer = await apply(files, held, objectKey(step, change.name), object);
+      const key = objectKey(step, change.name);
+      const answer: { readonly kind: 'done'; readonly tag?: Tag } | { readonly kind: 'lost' } =
+        object.kind === 'put'
+          ? await put(files, held, key, object.bytes, object.seen)
+          : await remove(files, held, key, object.seen);
       if (answer.kind === 'lost') return { kind: 'lost', step };
       if (answer.tag !== undefined) tags[step] = answer.tag;
     }
@@ -47,39 +44,54 @@ async function keep(
   held: HeldLock,
   { name, keep: entries, keepAside = [] }: StoreChange,
 ): Promise<void> {
-  const create = async (key: string, bytes: Uint8Array) => {
-    if (!(await files.has(key))) await files.write(key, bytes, held.assertHeld);
-  };
   for (const entry of entries) {
     // The record first: an entry that is there always has its record.
-    await create(historyMetadataKey(name, entry.id), historyMetadataBytes(entry));
-    await create(historyKey(name, entry.id), entry.bytes);
+    await create(files, held, historyMetadataKey(name, entry.id), historyMetadataBytes(entry));
+    await create(files, held, historyKey(name, entry.id), entry.bytes);
   }
-  for (const bytes of keepAside) await create(asideKey(name, sha256(bytes)), bytes);
+  for (const bytes of keepAside) await create(files, held, asideKey(name, sha256(bytes)), bytes);
 }
 
-async function apply(
+/** Writes under a key that says what is in it; what is there already stays. */
+export async function create(files: Files, held: HeldLock, key: string, bytes: Uint8Array): Promise<void> {
+  if (!(await files.has(key))) await files.write(key, bytes, held.assertHeld);
+}
+
+/** Writes if the file still has the tag `seen`, or is absent if `seen` is undefined. */
+export async function put(
   files: Files,
   held: HeldLock,
   key: string,
-  change: ObjectChange,
-): Promise<{ readonly kind: 'done'; readonly tag?: Tag } | { readonly kind: 'lost' }> {
+  bytes: Uint8Array,
+  seen: Tag | undefined,
+): Promise<{ readonly kind: 'done'; readonly tag: Tag } | { readonly kind: 'lost' }> {
+  const found = await look(files, key);
+  const written = tagOfBytes(bytes);
+  // Already so: what was to be written had been.
+  if (found === written) return { kind: 'done', tag: written };
+  if (found !== seen) return { kind: 'lost' };
+  await files.write(key, bytes, held.assertHeld);
+  return { kind: 'done', tag: written };
+}
+
+async function remove(
+  files: Files,
+  held: HeldLock,
+  key: string,
+  seen: Tag,
+): Promise<{ readonly kind: 'done' } | { readonly kind: 'lost' }> {
+  const found = await look(files, key);
+  if (found === undefined) return { kind: 'done' };
+  if (found !== seen) return { kind: 'lost' };
+  await held.assertHeld();
+  await files.remove(key);
+  return { kind: 'done' };
+}
+
+async function look(files: Files, key: string): Promise<Tag | undefined> {
   const found = await files.read(key);
   if (found.kind === 'unreadable') throw inTheWay(`${key} in ${files.root} ${found.reason}`);
-  const tag = found.kind === 'absent' ? undefined : found.tag;
-  if (change.kind === 'remove') {
-    if (tag === undefined) return { kind: 'done' };
-    if (tag !== change.seen) return { kind: 'lost' };
-    await held.assertHeld();
-    await files.remove(key);
-    return { kind: 'done' };
-  }
-  const written = tagOfBytes(change.bytes);
-  // Already so: what was to be written had been.
-  if (tag === written) return { kind: 'done', tag: written };
-  if (tag !== change.seen) return { kind: 'lost' };
-  await files.write(key, change.bytes, held.assertHeld);
-  return { kind: 'done', tag: written };
+  return found.kind === 'absent' ? undefined : found.tag;
 }
 
 /** To plan again would find the same: this needs a person. */

@@ -1,3 +1,4 @@
+import { isObject } from '../../credential/json.ts';
 import type { CredentialName } from '../../credential/name.ts';
 import type { VersionId } from '../../credential/version.ts';
 import { HISTORY_PREFIX, historyKey, historyPrefix, parseHistoryKey } from '../layout.ts';
@@ -9,8 +10,8 @@ export function historyMetadataKey(name: string, id: VersionId): string {
   return historyKey(name, id).replace(/\.json$/, '.meta.json');
 }
 
-export function historyMetadataBytes({ host, reason, replaces }: HistoryEntry): Uint8Array {
-  return Buffer.from(`${JSON.stringify({ host, reason, replaces })}\n`);
+export function historyMetadataBytes({ host, reason, replaces, arrived }: HistoryEntry): Uint8Array {
+  return Buffer.from(`${JSON.stringify({ host, reason, replaces, arrived })}\n`);
 }
 
 /** The history of these credentials, or of all. */
@@ -26,28 +27,36 @@ export async function readHistoryFiles(
       const parsed = parseHistoryKey(key);
       if (!parsed || (wanted && !wanted.has(parsed.name))) continue;
       const name = parsed.name as CredentialName;
-      const arrived = await files.modified(key);
-      records.push({ name, id: parsed.id, arrived, ...(await readMetadata(files, name, parsed.id)) });
+      const { replaces = [], ...known } = await readMetadata(files, historyMetadataKey(name, parsed.id));
+      records.push({ name, id: parsed.id, arrived: await files.modified(key), ...known, replaces });
     }
   }
   return records;
 }
 
-async function readMetadata(files: Files, name: CredentialName, id: VersionId) {
-  const answer = await files.read(historyMetadataKey(name, id));
-  const record = answer.kind === 'file' ? parseRecord(answer.bytes) : {};
-  const { host, reason, replaces } = record;
+/** What is known of a version beyond its bytes; a record that is damaged or gone says nothing. */
+export async function readMetadata(files: Files, key: string): Promise<HistoryMetadata> {
+  const answer = await files.read(key);
+  const { host, reason, replaces, arrived } = answer.kind === 'file' ? parseRecord(answer.bytes) : {};
   return {
     host: typeof host === 'string' ? host : '',
     reason: typeof reason === 'string' ? reason : '',
-    replaces: Array.isArray(replaces) ? replaces.filter(isVersionId) : [],
+    ...(Array.isArray(replaces) && { replaces: replaces.filter(isVersionId) }),
+    ...(typeof arrived === 'number' && Number.isFinite(arrived) && { arrived }),
   };
 }
 
-function parseRecord(bytes: Uint8Array): { host?: unknown; reason?: unknown; replaces?: unknown } {
+interface HistoryMetadata {
+  readonly host: string;
+  readonly reason: string;
+  readonly replaces?: readonly VersionId[];
+  readonly arrived?: number;
+}
+
+function parseRecord(bytes: Uint8Array): Record<string, unknown> {
   try {
     const record: unknown = JSON.parse(Buffer.from(bytes).toString());
-    return typeof record === 'object' && record !== null ? record : {};
+    return isObject(record) ? record : {};
   } catch {
     return {};
   }

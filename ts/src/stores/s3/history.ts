@@ -19,9 +19,17 @@ export function historyMetadata(entry: HistoryEntry): Readonly<Record<string, st
     );
   }
   return {
-    'sync-host': encodeWords(entry.host, MAX_HOST_BYTES),
-    'sync-reason': encodeWords(entry.reason, MAX_REASON_BYTES),
+    ...wordsMetadata(entry),
     ...(entry.replaces.length > 0 && { 'sync-replaces': entry.replaces.join(',') }),
+  };
+}
+
+/** Who wrote a version and why, and when it arrived where it was copied from. */
+export function wordsMetadata({ host, reason, arrived }: Pick<HistoryEntry, 'host' | 'reason' | 'arrived'>) {
+  return {
+    'sync-host': encodeWords(host, MAX_HOST_BYTES),
+    'sync-reason': encodeWords(reason, MAX_REASON_BYTES),
+    ...(arrived !== undefined && { 'sync-arrived': new Date(arrived).toISOString() }),
   };
 }
 
@@ -45,18 +53,21 @@ export async function readHistory(
         name: parsed.name as CredentialName,
         id: parsed.id,
         arrived: modified,
-        ...readMetadata(found.metadata),
+        ...readWords(found.metadata),
+        replaces: (found.metadata['sync-replaces'] ?? '').split(',').filter(isVersionId),
       };
     }),
   );
   return records.filter((record) => record !== undefined);
 }
 
-function readMetadata(metadata: Readonly<Record<string, string>>) {
+/** What `wordsMetadata` wrote. */
+export function readWords(metadata: Readonly<Record<string, string>>) {
+  const arrived = Date.parse(metadata['sync-arrived'] ?? '');
   return {
     host: decodeWords(metadata['sync-host']),
     reason: decodeWords(metadata['sync-reason']),
-    replaces: (metadata['sync-replaces'] ?? '').split(',').filter(isVersionId),
+    ...(!Number.isNaN(arrived) && { arrived }),
   };
 }
 

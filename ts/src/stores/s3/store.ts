@@ -1,5 +1,5 @@
 import { commitAll } from '../commit-all.ts';
-import { AREA_PREFIX, CONFIG_KEY, historyKey, MARKER_KEY, objectKey, SYNC_PREFIX } from '../layout.ts';
+import { AREA_PREFIX, historyKey, MARKER_KEY, objectKey, SYNC_PREFIX } from '../layout.ts';
 import { recallMarker } from '../marker.ts';
 import { forEachParallel } from '../parallel.ts';
 import {
@@ -15,6 +15,7 @@ import {
 import { type GetAnswer, openBucket } from './bucket.ts';
 import { DEFAULT_TIMEOUTS, MAX_PARALLEL, s3Client } from './client.ts';
 import { commitChange, RECORDED } from './commit.ts';
+import { commitConfig, readConfig, readConfigHistory } from './config.ts';
 import { weaknessesOf } from './dialect.ts';
 import { resolveEndpoint } from './endpoint.ts';
 import { isVersionId, readHistory } from './history.ts';
@@ -113,23 +114,11 @@ export function s3Store(options: S3Options, memory: StoreMemory): Store {
 
     history: (names) => readHistory(bucket, names),
 
-    async readConfig() {
-      const answer = answerOf(await bucket.get(CONFIG_KEY));
-      switch (answer.kind) {
-        case 'object':
-          return { bytes: answer.bytes, tag: answer.tag };
-        case 'absent':
-          return undefined;
-        case 'too-large':
-          throw new StoreError(
-            'refused',
-            `${CONFIG_KEY} in ${bucket.location} has ${answer.size} bytes, which is no config.`,
-            'Remove it, or put the right one there.',
-          );
-        case 'failed':
-          throw new StoreError('refused', answer.reason, 'Give the access key the right to read it.');
-      }
-    },
+    readConfig: () => readConfig(bucket),
+
+    commitConfig: async (change) => commitConfig(await preparation.writer(), change),
+
+    configHistory: () => readConfigHistory(bucket),
 
     weaknesses() {
       const dialect = preparation.dialect();
