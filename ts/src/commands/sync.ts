@@ -48,6 +48,7 @@ export async function runOnce(
   return run({
     permissions: { store: command !== 'hydrate' },
     authDir: settings.authDir,
+    otherAuthDirs: settings.otherAuthDirs,
     ccsDir: settings.ccsDir,
     stateDir: settings.stateDir,
     hostName: settings.hostName,

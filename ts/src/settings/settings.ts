@@ -12,6 +12,8 @@ export interface Settings extends StoreChoice {
   readonly proxyHome: string;
   /** Where the proxy reads and writes credentials. */
   readonly authDir: string;
+  /** The auth dirs of other store modes and stores, which may have been used before. */
+  readonly otherAuthDirs: readonly string[];
   /** `CLIPROXY_CCS_DIR`, default `~/.ccs/cliproxy/auth`; undefined if it is set to nothing: CCS is off. */
   readonly ccsDir: string | undefined;
   /** `cliproxyapi-sync` in `XDG_STATE_HOME` (default `~/.local/state`): base, lock, local history. */
@@ -107,15 +109,15 @@ export function settingsFrom({
   const stateDir = stateDirFrom(environment, paths);
   const choice = chooseStore(environment, paths, stateDir);
   const storeMode = storeModeFrom(environment, choice);
-  const authDir = join(
-    proxyHome,
-    storeMode === 'native' ? LOCAL_FOLDERS[choice.store.kind] : 'objectstore',
-    'auths',
-  );
+  const authDirIn = (folder: string) => join(proxyHome, folder, 'auths');
+  const authDir = authDirIn(LOCAL_FOLDERS[storeMode === 'native' ? choice.store.kind : 'directory']);
   const settings: Settings = {
     ...choice,
     proxyHome,
     authDir,
+    otherAuthDirs: [...new Set(Object.values(LOCAL_FOLDERS).map(authDirIn))].filter(
+      (path) => path !== authDir,
+    ),
     ccsDir,
     stateDir,
     proxyProgram: proxyProgramFrom(environment, paths),
@@ -135,7 +137,10 @@ export function settingsFrom({
   return settings;
 }
 
-/** The folder below its local path in which the proxy keeps a native store's copy (cmd/server/main.go). */
+/**
+ * The folder below its local path in which the proxy keeps a native store's copy (cmd/server/main.go), and for
+ * `directory` the one of managed mode.
+ */
 const LOCAL_FOLDERS = {
   postgres: 'pgstore',
   s3: 'objectstore',

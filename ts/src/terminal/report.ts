@@ -35,6 +35,7 @@ export function printReport(
     );
   }
   if (report.stopped !== undefined) terminal.error(`stopped: ${report.stopped}`, 'Run it again.');
+  if (report.busy !== undefined) terminal.warn(sentences(report.busy, 'The next run looks at it.'));
   if (report.pending.length > 0) terminal.info(pendingWords(report));
   if (report.exitCode === 0) terminal.info(summary(command, report, dryRun));
 }
@@ -66,6 +67,7 @@ export function reportJson(command: string, report: RunReport, dryRun: boolean):
       ? { message: report.storeError.message, remedy: report.storeError.remedy }
       : null,
     stopped: report.stopped ?? null,
+    busy: report.busy ?? null,
   };
 }
 
@@ -125,13 +127,15 @@ function actionJson(action: Action): unknown {
   }
 }
 
-function pendingWords({ pending }: RunReport): string {
+function pendingWords({ pending, proxyPushes }: RunReport): string {
   const places = [...new Set(pending.flatMap((item) => item.places))];
   const count = pending.length === 1 ? '1 credential is' : `${pending.length} credentials are`;
-  return `${count} not yet in ${placeNames(places)} (${pending
-    .slice(0, 3)
-    .map(({ name }) => name)
-    .join(', ')}${pending.length > 3 ? ', ...' : ''}); sync or backup brings them there.`;
+  const names = pending.slice(0, 3).map(({ name }) => name);
+  return `${count} not yet in ${placeNames(places)} (${names.join(', ')}${pending.length > 3 ? ', ...' : ''}); ${
+    proxyPushes
+      ? 'the proxy that runs brings them there, or its next start.'
+      : 'sync or backup brings them there.'
+  }`;
 }
 
 function summary(command: string, report: RunReport, dryRun: boolean): string {
