@@ -48,6 +48,18 @@ export async function renderConfig(source: ConfigSource): Promise<RenderedConfig
   return { text: same ? undefined : text, warnings: warnings.map((warning) => `${source.name}: ${warning}`) };
 }
 
+/** The auth dir that a config names; undefined if it names none, or is no YAML. */
+export async function authDirIn(text: string): Promise<string | undefined> {
+  const yaml = await import('yaml');
+  try {
+    const value: unknown = yaml.parse(text, { schema: 'failsafe', logLevel: 'silent' });
+    const named = [member(value, 'auth-dir'), member(member(value, 'oauth'), 'auth-dir')];
+    return named.find((path): path is string => typeof path === 'string' && path !== '');
+  } catch {
+    return undefined;
+  }
+}
+
 type Yaml = typeof import('yaml');
 
 function parse(yaml: Yaml, { text, name }: Pick<ConfigSource, 'text' | 'name'>): Document<YAMLMap, false> {

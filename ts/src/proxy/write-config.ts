@@ -6,7 +6,7 @@ import { ensureDirectory, errorCode, writeFileAtomically } from '../files/atomic
 import type { Settings } from '../settings/settings.ts';
 import { SettingsError } from '../settings/settings-error.ts';
 import { lookup, raw } from '../settings/variables.ts';
-import { renderConfig } from './render-config.ts';
+import { type RenderedConfig, renderConfig } from './render-config.ts';
 
 export type ConfigOutcome =
   | {
@@ -30,33 +30,28 @@ export type ConfigOutcome =
  * config, which the next start may not survive.)
  *
  * @param fromStore Reads the store's config; asked only where there is nothing local. Undefined: it has none.
+ * @param mirrored Path of a native proxy's copy of the store's config, which is newer than `config.yaml` if it is there.
  * @throws SettingsError if the template is not valid, or something that we must not replace is in the way.
  */
 export async function writeConfig(
-  settings: Pick<Settings, 'proxyHome' | 'authDir' | 'environment'> &
-    Partial<Pick<Settings, 'configTemplate' | 'configDefault'>>,
+  settings: ConfigSettings,
   fromStore: () => Promise<Uint8Array | undefined> = async () => undefined,
+  mirrored?: string,
 ): Promise<ConfigOutcome> {
-  const { proxyHome, authDir, environment } = settings;
+  const { proxyHome } = settings;
   const path = join(proxyHome, CONFIG);
-  const ownTemplate = join(proxyHome, TEMPLATE);
   const previous = await readText(path);
   const source =
-    (await namedTemplate('CLIPROXY_CONFIG_TEMPLATE', settings.configTemplate)) ??
-    (await sourceFrom('template', printable(ownTemplate), () => readText(ownTemplate))) ??
+    (await findTemplate(settings)) ??
+    (mirrored === undefined
+      ? undefined
+      : await sourceFrom('config', printable(mirrored), () => readText(mirrored))) ??
     (await sourceFrom('config', printable(path), async () => previous)) ??
-    (await sourceFrom('store', "the store's config/config.yaml", () => storedText(fromStore))) ??
-    (await namedTemplate('CLIPROXY_CONFIG_DEFAULT', settings.configDefault));
-  if (source === undefined) return { kind: 'missing', path, template: ownTemplate };
-  const { kind, text, name } = source;
-  const rendered = await renderConfig({
-    text,
-    name,
-    previous,
-    authDir,
-    ...(kind !== 'template' && { authDirAliases: withTilde(authDir, lookup(environment, 'HOME')) }),
-    ...(kind === 'template' && { variable: (variable) => placeholderValue(environment, variable) }),
-  });
+    (await sourceFrom('store', STORE_CONFIG_NAME, () => storedText(fromStore))) ??
+    (await defaultTemplate(settings));
+  if (source === undefined) return { kind: 'missing', path, template: join(proxyHome, TEMPLATE) };
+  const { kind } = source;
+  const rendered = await renderSource(settings, source, previous, settings.authDir);
   const outcome = { source: kind, path, warnings: rendered.warnings } as const;
   const stats = await statOf(path);
   if (rendered.text === undefined) {
@@ -76,11 +71,55 @@ export async function writeConfig(
   return { kind: 'written', ...outcome };
 }
 
-interface Source {
+export type ConfigSettings = Pick<Settings, 'proxyHome' | 'authDir' | 'environment'> &
+  Partial<Pick<Settings, 'configTemplate' | 'configDefault'>>;
+
+/** What a config is made from. */
+export interface Source {
   readonly kind: 'template' | 'config' | 'store';
   readonly text: string;
   /** What it is called in messages. */
   readonly name: string;
+}
+
+/** What the store's config is called in messages. */
+export const STORE_CONFIG_NAME = "the store's config/config.yaml";
+
+/** The template that decides wherever there is one. */
+export async function findTemplate(settings: ConfigSettings): Promise<Source | undefined> {
+  const own = join(settings.proxyHome, TEMPLATE);
+  return (
+    (await namedTemplate('CLIPROXY_CONFIG_TEMPLATE', settings.configTemplate)) ??
+    (await sourceFrom('template', printable(own), () => readText(own)))
+  );
+}
+
+/** The config that lies in the proxy's home. */
+export async function findConfig({ proxyHome }: ConfigSettings): Promise<Source | undefined> {
+  const path = join(proxyHome, CONFIG);
+  return sourceFrom('config', printable(path), () => readText(path));
+}
+
+/** The template for where there is nothing else. */
+export async function defaultTemplate(settings: ConfigSettings): Promise<Source | undefined> {
+  return namedTemplate('CLIPROXY_CONFIG_DEFAULT', settings.configDefault);
+}
+
+/** @param authDir What the config is made to name. */
+export function renderSource(
+  { environment }: ConfigSettings,
+  { kind, text, name }: Source,
+  previous: string | undefined,
+  authDir: string,
+): Promise<RenderedConfig> {
+  return renderConfig({
+    text,
+    name,
+    previous,
+    authDir,
+    ...(kind !== 'template' && { authDirAliases: withTilde(authDir, lookup(environment, 'HOME')) }),
+    ...(kind === 'template' && { variable: (variable) => placeholderValue(environment, variable) }),
+  });
 }
 
 async function sourceFrom(
@@ -132,7 +171,7 @@ const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
 
 async function storedText(fromStore: () => Promise<Uint8Array | undefined>): Promise<string | undefined> {
   const bytes = await fromStore();
-  return bytes === undefined ? undefined : decode(bytes, "the store's config/config.yaml");
+  return bytes === undefined ? undefined : decode(bytes, STORE_CONFIG_NAME);
 }
 
 async function readText(path: string): Promise<string | undefined> {

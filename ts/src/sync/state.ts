@@ -7,6 +7,9 @@
  *     stores/ID/intents.json        store writes noted ahead
  *     history/NAME/VERSION.json     versions kept here because no store could be written
  *     rejected/NAME/SHA256          replaced files that were no credentials
+ *     configs/SHA256.yaml           configs that a native proxy changed and did not bring to the store
+ *     native-proxy.json             which process is the native proxy: native-proxy.ts
+ *     taken-over.json               what was taken over from former auth dirs: take-over.ts
  */
 import { randomUUID } from 'node:crypto';
 import { readFile, rename } from 'node:fs/promises';
@@ -35,6 +38,8 @@ export interface State {
   close(): void;
   /** Keeps bytes that are no credential on this host. */
   keepAside(name: CredentialName, bytes: Uint8Array): Promise<void>;
+  /** Keeps a config on this host. */
+  keepConfig(bytes: Uint8Array): Promise<void>;
 }
 
 /** A state that cannot be used. Nothing was changed. */
@@ -140,6 +145,7 @@ export async function openState(
 
     keep: (name, id, bytes) => write(join(directory, 'history', name, `${id}.json`), bytes),
     keepAside: (name, bytes) => write(join(directory, 'rejected', name, sha256(bytes)), bytes),
+    keepConfig: (bytes) => write(join(directory, 'configs', `${sha256(bytes)}.yaml`), bytes),
   };
 }
 

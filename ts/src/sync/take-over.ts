@@ -16,7 +16,8 @@ import type { VersionId } from '../credential/version.ts';
 import { ensureDirectory, fsyncDirectory, writeFileAtomically } from '../files/atomic-write.ts';
 import { listLocal, localPath, MARKER_NAME, readLocal, readMarker } from './local.ts';
 import { writeLocal } from './local-write.ts';
-import type { SeenVersion } from './model.ts';
+import type { SeenVersion, Sighting } from './model.ts';
+import { findNativeProxy } from './native-proxy.ts';
 import type { State } from './state.ts';
 
 /** By directory and name, the version that was taken over last: one that is deleted here later does not come back. */
@@ -56,11 +57,18 @@ export async function takeOver(
   return written;
 }
 
-/** After the last `takeOver`, when nothing writes to the former auth dirs any more: they are former ones no longer. */
+/**
+ * Ends it for the former auth dirs of which all is taken over. Called by what replaces the proxy that wrote there.
+ */
 export async function endTakeOver(former: readonly string[], stateDir: string): Promise<void> {
   const taken = await readTaken(stateDir);
+  const running = await findNativeProxy(stateDir);
   for (const directory of former) {
-    if (readMarker(directory) === undefined) continue;
+    if (readMarker(directory) === undefined || directory === running?.authDir) continue;
+    const { sightings } = await listLocal('auth', directory);
+    const isTaken = ([name, sighting]: readonly [CredentialName, Sighting]) =>
+      sighting.kind !== 'version' || taken[directory]?.[name] === sighting.version.id;
+    if (![...sightings].every(isTaken)) continue;
     await rm(join(directory, MARKER_NAME), { force: true });
     delete taken[directory];
     await writeTaken(stateDir, taken);
