@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { StoreSettings } from '../settings/store-settings.ts';
 import { type Store, StoreError, type StoreMemory } from './store.ts';
 
@@ -5,11 +6,13 @@ import { type Store, StoreError, type StoreMemory } from './store.ts';
  * Opens the store that the settings chose. Only its own code and libraries are loaded; nothing is asked of it yet.
  *
  * @param memoryOf What this host remembers about the place with this name; the name holds no secret.
+ * @param stateDir Below it a store may keep copies of what it has fetched, which are safe to remove.
  * @throws StoreError (configuration) for a store that this version has no code for.
  */
 export async function openStore(
   settings: StoreSettings,
   memoryOf: (location: string) => StoreMemory,
+  stateDir: string,
 ): Promise<Store> {
   switch (settings.kind) {
     case 's3': {
@@ -22,8 +25,11 @@ export async function openStore(
     }
     case 'postgres':
       throw notYet('PostgreSQL', 'PGSTORE_DSN');
-    case 'git':
-      throw notYet('Git', 'GITSTORE_GIT_URL');
+    case 'git': {
+      const { gitStore } = await import('./git/store.ts');
+      const memory = memoryOf(`git ${settings.url} ${settings.branch ?? ''}`);
+      return gitStore({ ...settings, cacheDir: join(stateDir, 'git') }, memory);
+    }
   }
 }
 
