@@ -78,7 +78,7 @@ async function prepareUnderLock(
   terminal: Terminal,
 ): Promise<NativeProxy> {
   const { authDir, stateDir, hostName } = settings;
-  const store = await openStore(settings.store, state.memory);
+  const store = await openStore(settings.store, state.memory, stateDir);
   try {
     const listing = await store.list();
     const clash = clashingName(listing);
