@@ -89,6 +89,8 @@ async function prepareUnderLock(
     const memory = state.memory(`config in ${store.location}`);
     await keepLocalConfig(settings, store, state);
     tell(await putStoreConfig(settings, store, memory, hostName), store, terminal);
+    const differing = (await store.prepareMirror?.(dirname(authDir))) ?? [];
+    if (differing.length > 0) throw new Obstacle(`${differing.slice(0, 3).join(', ')} changed meanwhile`);
     // Nobody waits for it any more, and the proxy may run on local files by now.
     if (Date.now() >= deadline) throw timeIsUp();
     await writeMarker(authDir);

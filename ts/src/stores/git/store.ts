@@ -17,6 +17,7 @@ import { CacheDamaged, gitCache } from './cache.ts';
 import { draftChange, draftConfig } from './changes.ts';
 import { type ErrorContext, hostOf } from './errors.ts';
 import { readConfigHistory, readHistory } from './history.ts';
+import { makeMirror } from './mirror.ts';
 import { readObjects } from './objects.ts';
 import { DEFAULT_LIMITS, type GitOptions } from './options.ts';
 import { gitProgram } from './program.ts';
@@ -202,6 +203,13 @@ export function gitStore(options: GitOptions, memory: StoreMemory): Store {
       ),
 
     configHistory: () => withCache(async () => readConfigHistory(cache, (listed ?? (await look())).records)),
+
+    prepareMirror: (root) =>
+      withCache(async () => {
+        const { credentials, refs } = await look();
+        if (!credentials) return [];
+        return makeMirror(root, credentials, refs.credentials, options, cache, program);
+      }),
 
     weaknesses: () => [
       ...(atomicKnown()
