@@ -65,14 +65,19 @@ export interface NativeWorld {
   home(name?: string, options?: Partial<HomeOptions>): Promise<NativeHome>;
   /** Something that is ended with the test. */
   start(home: Home, program: BundleName, args?: readonly string[], options?: RunOptions): Running;
-  /** The stand-in by itself, with nothing of ours around it. */
-  startAlone(home: NativeHome, options?: RunOptions): Running;
+  /** The stand-in, or another program, by itself, with nothing of ours around it. */
+  startAlone(home: NativeHome, options?: RunOptions & AloneOptions): Running;
   /** A program's line to a native stand-in, and its answer. */
   tell(home: NativeHome, command: string): Promise<void>;
   /** The versions of a credential that the store's history has, and those kept on these hosts. */
   kept(name: string, homes?: readonly Home[]): Promise<unknown[]>;
   tombstones(): Promise<string[]>;
   configHistory(): Promise<string[]>;
+}
+
+export interface AloneOptions {
+  readonly program?: string;
+  readonly args?: readonly string[];
 }
 
 export interface NativeHome extends Home {
@@ -137,12 +142,12 @@ function nativeWorld(
       return { ...home, authDir, socket, env: { ...home.env, NATIVE_SOCKET: socket } };
     },
     start: (home, program, args = [], options = {}) => ended(startBundle(program, args, home, options)),
-    startAlone(home, { env = {}, ...options } = {}) {
+    startAlone(home, { env = {}, program = NATIVE_PROXY, args = [], ...options } = {}) {
       const local = Object.fromEntries(
         ['PGSTORE', 'OBJECTSTORE', 'GITSTORE'].map((name) => [`${name}_LOCAL_PATH`, home.proxyHome]),
       );
       const environment = { ...store.variables, ...local, ...env };
-      return ended(startProgram(process.execPath, [NATIVE_PROXY], home, { ...options, env: environment }));
+      return ended(startProgram(program, args, home, { ...options, env: environment }));
     },
     tell: ({ socket }, command) =>
       new Promise((resolve, reject) => {
@@ -252,17 +257,21 @@ async function postgresStore(): Promise<NativeStore> {
   const { uri, port } = postgres();
   const schema = `native_${randomBytes(6).toString('hex')}`;
   const outside = schemaFromOutside(schema);
-  const table = async <Row extends object>(text: string) =>
-    outside.query<Row>(text).catch((error: { code?: string }) => {
-      if (error.code === '42P01' || error.code === '3F000') return [];
-      throw error;
-    });
   const dsn = `${uri}?sslmode=disable`;
+  // As the proxy makes them, here for tests that write before anyone else.
+  await outside.query(`CREATE SCHEMA ${schema}`);
+  for (const [name, type] of Object.entries({ config_store: 'TEXT', auth_store: 'JSONB' }))
+    await outside.query(
+      `CREATE TABLE ${name} (id TEXT PRIMARY KEY, content ${type} NOT NULL,
+       created_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), updated_at TIMESTAMPTZ NOT NULL DEFAULT NOW())`,
+    );
   return {
     variables: { PGSTORE_DSN: dsn, PGSTORE_SCHEMA: schema },
     unreachable: { PGSTORE_DSN: dsn.replace(`:${port}/`, ':9/'), PGSTORE_SCHEMA: schema },
     async read() {
-      const rows = await table<{ id: string; content: unknown }>('SELECT id, content FROM auth_store');
+      const rows = await outside.query<{ id: string; content: unknown }>(
+        'SELECT id, content FROM auth_store',
+      );
       return Object.fromEntries(rows.map(({ id, content }) => [id, content]));
     },
     async write(name, content) {
@@ -270,7 +279,8 @@ async function postgresStore(): Promise<NativeStore> {
       else await outside.upsert('auth_store', name, JSON.stringify(content));
     },
     config: async () =>
-      (await table<{ content: string }>("SELECT content FROM config_store WHERE id = 'config'"))[0]?.content,
+      (await outside.query<{ content: string }>("SELECT content FROM config_store WHERE id = 'config'"))[0]
+        ?.content,
     writeConfig: (text) => outside.upsert('config_store', 'config', text),
     fingerprint: () => outside.fingerprint(),
     remove: () => outside.remove(),

@@ -55,7 +55,7 @@ function spreadActions(
   const id = winnerId(decision.winner);
   const { reason } = decision;
   const wanted = PLACES.filter((place) => takes(seen[place], id, snapshot.now));
-  const { allowed, pending } = permitted(wanted, seen, id, snapshot, permissions);
+  const { allowed, pending } = permitted(wanted, seen, id, entry, snapshot, permissions);
   const unreached = STORE_PLACES.filter(
     (place) => snapshot.places[place].kind === 'failed' && id !== entry?.at[place],
   );
@@ -105,7 +105,7 @@ function deleteActions(
   if (decision.tag === undefined && !writable)
     return { actions: [], pending: ['store', ...holding.filter((place) => place !== 'store')] };
 
-  const { allowed, pending } = permitted(holding, seen, undefined, snapshot, permissions);
+  const { allowed, pending } = permitted(holding, seen, undefined, entry, snapshot, permissions);
   const where = keepWhere(snapshot, permissions);
   const actions: Action[] = [];
   if (allowed.length > 0) {
@@ -144,6 +144,7 @@ function permitted(
   wanted: readonly Place[],
   seen: CredentialSnapshot,
   id: VersionId | undefined,
+  entry: BaseEntry | undefined,
   snapshot: Snapshot,
   permissions: Permissions,
 ): { allowed: Place[]; pending: Place[] } {
@@ -154,7 +155,7 @@ function permitted(
       case 'ccs':
         return true;
       case 'auth':
-        return id !== undefined && isSame(seen.auth, seen.store);
+        return id !== undefined && (isSame(seen.auth, seen.store) || isMissed(seen, entry));
       case 'store':
         return false;
       case 'backup':
@@ -164,6 +165,12 @@ function permitted(
   };
   const allowed = wanted.filter(isAllowed);
   return { allowed, pending: wanted.filter((place) => !allowed.includes(place)) };
+}
+
+/** Gone from the auth dir, and in the store as it was there. */
+function isMissed(seen: CredentialSnapshot, entry: BaseEntry | undefined): boolean {
+  const before = entry?.at.auth;
+  return seen.auth.kind === 'absent' && before !== undefined && holds(seen.store, before);
 }
 
 function isSame(a: Sighting, b: Sighting): boolean {

@@ -19,8 +19,9 @@ export interface Permissions {
    * anyone else does: Git. What it pushes is taken over, records and history are written; but
    *
    * - the store's current objects are not;
-   * - a file in the auth dir is, if the store holds the same there: a change that is ours alone, for the proxy to
-   *   push. A file that differs in both, even if to the same content, makes all of the proxy's later saves fail;
+   * - a file in the auth dir is, if the store holds the same as is there, or as was there before it went missing: a
+   *   change that is ours alone, for the proxy to push. A file that differs from the proxy's last commit here and in
+   *   the store, even if to the same content, makes all of its later saves fail;
    * - no file is removed from the auth dir: the proxy puts back what it did not remove itself.
    */
   readonly proxyPushes?: boolean;
