@@ -8,7 +8,7 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { parse } from 'yaml';
-import { held, type Running, run } from '../e2e/world.ts';
+import { held, NODE_24, type Running, run } from '../e2e/world.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import {
   NATIVE_KINDS,
@@ -150,7 +150,7 @@ describe.skipIf(!isThere).each(NATIVE_KINDS)('CLIProxyAPI natively on %s', (kind
 
     // A start with runs all the while, at whatever moment they come.
     const second = native.start(home, 'start', ['-local-model']);
-    while (!(await listens(home.port))) {
+    for (let runs = 0; runs < 20 && !(await listens(home.port)); runs++) {
       const { code, stderr } = await run(home, 'backup', [], { env: { CLIPROXY_LOCK_WAIT: '0.2' } });
       expect([0, 75], stderr).toContain(code);
     }
@@ -184,10 +184,13 @@ describe.skipIf(!isThere).each(NATIVE_KINDS)('CLIProxyAPI natively on %s', (kind
     await putFiles(home.authDir, files);
     await stop(await serving(native, home));
     for (const wait of [5, 20, 60]) {
-      const running = native.start(home, 'start', ['-local-model']);
+      // As one process, so that the one that is killed is the proxy.
+      const running = native.start(home, 'start', ['-local-model'], NODE_24 ? { node: NODE_24 } : {});
       const note = join(home.stateDir, 'native-proxy.json');
       const before = readFileSync(note, 'utf8');
-      await until('it is noted', () => readFileSync(note, 'utf8') !== before);
+      await until('it is noted', () => readFileSync(note, 'utf8') !== before).catch((error: unknown) => {
+        throw new Error(`${String(error)}\n${running.output()}`);
+      });
       await new Promise((resolve) => setTimeout(resolve, wait));
       const { pid } = JSON.parse(readFileSync(note, 'utf8')).process;
       running.kill('SIGKILL');

@@ -1,5 +1,5 @@
 /**
- * internal/store/objectstore.go. The requests of a start, as the real program was seen to make them: HEAD bucket, HEAD
+ * internal/store/objectstore.go. The requests of a start, as the real program was seen to make them: location of the bucket, HEAD bucket, HEAD
  * config, GET config, LIST auths/ (V2, no delimiter), GET of every key; of a save PUT, of a removal DELETE; none of them
  * under a condition. Keys below `auths/` of any name are downloaded; local files are overwritten, none is removed.
  */
@@ -8,6 +8,7 @@ import { dirname, join, relative } from 'node:path';
 import {
   CreateBucketCommand,
   DeleteObjectCommand,
+  GetBucketLocationCommand,
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
@@ -58,6 +59,7 @@ export function open({ variable, exampleConfig, at, slow }) {
     async bootstrap() {
       for (const path of [join(root, 'config'), authDir]) mkdirSync(path, { recursive: true, mode: 0o700 });
       await at('connect');
+      await isThere(client.send(new GetBucketLocationCommand({ Bucket })));
       if (!(await isThere(client.send(new HeadBucketCommand({ Bucket })))))
         await client.send(new CreateBucketCommand({ Bucket }));
       if (await isThere(client.send(new HeadObjectCommand({ Bucket, Key: CONFIG })))) {
