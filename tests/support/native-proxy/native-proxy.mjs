@@ -19,7 +19,7 @@
  *   NATIVE_DIES     a point at which it kills itself
  *   NATIVE_SLOW     milliseconds for each object or row that comes over the link
  *
- * The points of a start: `connect`, `config`, `list`, `clear` (PostgreSQL: half of the mirror is removed), `fill` (half of
+ * The points of a start: `connect`, `config`, `list`, `clear` (PostgreSQL: a third of the mirror is removed), `fill` (half of
  * it is filled), `serve`.
  */
 import { createHash } from 'node:crypto';
