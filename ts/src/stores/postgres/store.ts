@@ -9,7 +9,7 @@ import { storeErrorFrom } from './errors.ts';
 import { readHistory } from './history.ts';
 import { type Listed, listAll, MARKER_ID, markerIn } from './list.ts';
 import { readAll } from './read.ts';
-import { creationOf, type Found, lookForTables, TABLE_KEYS } from './tables.ts';
+import { creationOf, type Found, TABLE_KEYS } from './tables.ts';
 
 export interface PostgresOptions {
   /** `PGSTORE_DSN`, understood. */
@@ -103,9 +103,11 @@ export function postgresStore(options: PostgresOptions, memory: StoreMemory): St
 
     prepare: (proposal) =>
       guarded('make the store', async () => {
-        if (last?.marker && TABLE_KEYS.every((key) => last?.found.tables.has(key))) return last.marker.marker;
-        const found = await lookForTables(database, options.schema, location);
-        return make(found, proposal);
+        last ??= await listAll(database, schema);
+        const { found, marker } = last;
+        if (!marker || found.tables.size < TABLE_KEYS.length) return make(found, proposal);
+        await remember(marker);
+        return marker.marker;
       }),
 
     commit: async (changes) =>
