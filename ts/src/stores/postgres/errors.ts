@@ -19,6 +19,8 @@ export interface ErrorContext {
  */
 export function storeErrorFrom(error: unknown, context: ErrorContext): StoreError {
   if (error instanceof StoreError) return error;
+  // A mistake in this program is no fault of the network.
+  if (error instanceof TypeError || error instanceof RangeError) throw error;
   const { kind, because, remedy } = explain(error, context);
   // The driver's error as the cause would carry the statement's details into any log that prints it whole.
   return new StoreError(kind, `Cannot ${context.doing} in ${context.location}: ${because}.`, remedy);
