@@ -179,6 +179,12 @@ describe.skipIf(!postgresServer)('the PostgreSQL store, when things go wrong', (
       ['57P03', 'the database system is starting up', 'unreachable', /started or stopped/],
       ['28000', 'no pg_hba.conf entry for host', 'refused', /does not let the user postgres in/],
       ['XX000', 'Tenant or user not found', 'refused', /the pooler .* does not know the user/],
+      [
+        '08P01',
+        'unsupported startup parameter: geqo',
+        'configuration',
+        /does not take a parameter in PGSTORE_DSN/,
+      ],
       ['08P01', 'no such database: postgres', 'refused', /no database postgres/],
     ] as const)('the answer %s (%s)', async (code, message, kind, expected) => {
       const { port } = await networkWith({ refuse: { code, message } });
@@ -395,6 +401,15 @@ describe.skipIf(!postgresServer)('the PostgreSQL store, when things go wrong', (
     expect(await store.history()).toEqual([]);
     expect(await store.prepare({ id: 'other', format: 1 })).toEqual(MARKER);
     expect((await store.commit([create('b.json', credential('b'))]))[0]?.kind).toBe('done');
+  });
+
+  test('without PGSTORE_SCHEMA, and without a schema in the search path, it says what to set', async () => {
+    const store = open(dsn({ query: 'search_path=nosuch' }), undefined);
+    expect((await store.list()).present).toBe(false);
+    const error = await failure(() => store.prepare(MARKER));
+    expect(error).toMatchObject({ kind: 'refused' });
+    expect(error.message).toMatch(/there is no schema to put the tables into/);
+    expect(error.remedy).toMatch(/Set PGSTORE_SCHEMA/);
   });
 
   test('tables that CLIProxyAPI made are taken as they are', async () => {
