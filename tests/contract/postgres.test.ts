@@ -1,44 +1,41 @@
-import { describe } from 'vitest';
-import { canonicalJson, type Json } from '../../ts/src/credential/json.ts';
-import { postgresStore } from '../../ts/src/stores/postgres/store.ts';
+import { afterAll, beforeAll, describe } from 'vitest';
 import {
-  freshSchema,
-  optionsFrom,
-  postgres,
-  postgresServer,
-  schemaFromOutside,
-} from '../support/postgres-outside.ts';
-import { type StoreFixture, storeContract } from './suite.ts';
+  type Certificates,
+  makeCertificates,
+  type PostgresNetwork,
+  startPostgresNetwork,
+} from '../support/postgres-network.ts';
+import { postgres, postgresFixture, postgresServer, searchPathFixture } from '../support/postgres-outside.ts';
+import { storeContract } from './suite.ts';
 
 describe.skipIf(!postgresServer)('on a real PostgreSQL server', () => {
-  storeContract('the PostgreSQL store', () => fixtureAt(postgres().uri));
-});
+  storeContract('the PostgreSQL store', () => postgresFixture(postgres().uri));
 
-export async function fixtureAt(dsn: string): Promise<StoreFixture> {
-  const schema = freshSchema();
-  const outside = schemaFromOutside(schema);
-  return {
-    open: (memory) => postgresStore(optionsFrom(dsn, schema), memory),
-    async writeForeign(area, name, bytes) {
-      if (area === 'current') return outside.upsert('auth_store', name, String(bytes));
-      await outside.query(
-        'INSERT INTO sync_backup (id, content) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET content = EXCLUDED.content',
-        [name, bytes],
-      );
-    },
-    writeConfig: (bytes) => outside.upsert('config_store', 'config', String(bytes)),
-    async readAside(name) {
-      const rows = await outside.query<{ content: Buffer }>(
-        'SELECT content FROM sync_rejected WHERE id = $1',
-        [name],
-      );
-      return rows.map(({ content }) => content);
-    },
-    fingerprint: outside.fingerprint,
-    keeps: (bytes) => {
-      const content: Json = JSON.parse(String(bytes).replace(/^\ufeff/, ''));
-      return Buffer.from(canonicalJson(content));
-    },
-    remove: outside.remove,
-  };
-}
+  storeContract('the PostgreSQL store on a unix socket', () => {
+    const { user, password, port, socketDirectory } = postgres();
+    return postgresFixture(
+      `host=${socketDirectory} port=${port} user=${user} password=${password} dbname=postgres`,
+    );
+  });
+
+  storeContract('the PostgreSQL store in a schema that the DSN chooses', searchPathFixture);
+
+  describe('behind TLS', () => {
+    let certificates: Certificates;
+    let network: PostgresNetwork;
+    beforeAll(async () => {
+      certificates = await makeCertificates();
+      network = await startPostgresNetwork(postgres().port, { tls: certificates });
+    });
+    afterAll(async () => {
+      await network?.stop();
+      await certificates?.remove();
+    });
+
+    storeContract('the PostgreSQL store with sslmode=verify-full', () => {
+      const { user, password } = postgres();
+      const query = `sslmode=verify-full&sslrootcert=${encodeURIComponent(certificates.ca)}`;
+      return postgresFixture(`postgres://${user}:${password}@localhost:${network.port}/postgres?${query}`);
+    });
+  });
+});

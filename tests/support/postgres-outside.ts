@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { inject } from 'vitest';
+import { canonicalJson, type Json } from '../../ts/src/credential/json.ts';
 import { postgresTarget } from '../../ts/src/settings/postgres-target.ts';
-import type { PostgresOptions } from '../../ts/src/stores/postgres/store.ts';
+import { type PostgresOptions, postgresStore } from '../../ts/src/stores/postgres/store.ts';
+import type { StoreFixture } from '../contract/suite.ts';
 import type { PostgresAddress } from './postgres.ts';
 
 /** The PostgreSQL server of this run; undefined if it is not installed: then skip, which the set-up has said. */
@@ -72,5 +74,50 @@ export function schemaFromOutside(schema: string, uri = postgres().uri): Outside
       await query(`DROP SCHEMA IF EXISTS ${pg.escapeIdentifier(schema)} CASCADE`).catch(() => undefined);
       await pool.end();
     },
+  };
+}
+
+/** A fresh schema on the server that this `PGSTORE_DSN` leads to, for the contract. */
+export async function postgresFixture(dsn: string): Promise<StoreFixture> {
+  const schema = freshSchema();
+  return fixture(schema, optionsFrom(dsn, schema));
+}
+
+/** The same, where `PGSTORE_SCHEMA` is not set, and the DSN says in which schema the tables are. */
+export async function searchPathFixture(): Promise<StoreFixture> {
+  const schema = freshSchema().replaceAll(/\W/g, '_').toLowerCase();
+  const client = new pg.Client(postgres().uri);
+  await client.connect();
+  await client.query(`CREATE SCHEMA ${schema}`);
+  await client.end();
+  return fixture(schema, optionsFrom(`${postgres().uri}?search_path=${schema}`, undefined));
+}
+
+function fixture(schema: string, options: PostgresOptions): StoreFixture {
+  const outside = schemaFromOutside(schema);
+  return {
+    open: (memory) => postgresStore(options, memory),
+    async writeForeign(area, name, bytes) {
+      if (area === 'current') return outside.upsert('auth_store', name, String(bytes));
+      await outside.query(
+        `INSERT INTO sync_backup (id, content) VALUES ($1, $2)
+         ON CONFLICT (id) DO UPDATE SET content = EXCLUDED.content`,
+        [name, bytes],
+      );
+    },
+    writeConfig: (bytes) => outside.upsert('config_store', 'config', String(bytes)),
+    async readAside(name) {
+      const rows = await outside.query<{ content: Buffer }>(
+        'SELECT content FROM sync_rejected WHERE id = $1',
+        [name],
+      );
+      return rows.map(({ content }) => content);
+    },
+    fingerprint: outside.fingerprint,
+    keeps: (bytes) => {
+      const content: Json = JSON.parse(String(bytes).replace(/^\ufeff/, ''));
+      return Buffer.from(canonicalJson(content));
+    },
+    remove: outside.remove,
   };
 }

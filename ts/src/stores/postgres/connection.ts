@@ -71,19 +71,19 @@ export function openDatabase(target: PostgresTarget, timeouts: PostgresTimeouts)
   async function persistently<T>(run: (connected: pg.Client) => Promise<T>): Promise<T> {
     const begun = Date.now();
     for (let attempt = 1; ; attempt++) {
+      let used: pg.Client | undefined;
       try {
-        client ??= await connect();
-        client.ref();
-        const result = await run(client);
-        // An idle connection keeps no process alive.
-        client.unref();
-        return result;
+        used = client ??= await connect();
+        used.ref();
+        return await run(used);
       } catch (error) {
-        const again = isWorthAnotherTry(error);
-        if (isConnectionLost(error)) abandon(client);
-        client?.unref();
-        if (!again || Date.now() - begun > (stood ? timeouts.patience : FIRST_PATIENCE_MS)) throw error;
+        if (isConnectionLost(error)) abandon(used);
+        const patience = stood ? timeouts.patience : FIRST_PATIENCE_MS;
+        if (!isWorthAnotherTry(error) || Date.now() - begun > patience) throw error;
         await sleep(Math.min(50 * 2 ** attempt, 1_000) * (0.5 + Math.random()));
+      } finally {
+        // An idle connection keeps no process alive.
+        used?.unref();
       }
     }
   }
