@@ -23,7 +23,7 @@ export interface Cache {
   /** Runs git on what is here. Throws `CacheDamaged` if it fails. */
   local(args: readonly string[], input?: Iterable<Uint8Array | string>): Promise<Buffer>;
   /** Runs git to talk to the server. */
-  remote(args: readonly string[]): Promise<GitAnswer>;
+  remote(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<GitAnswer>;
   /** Where a ref of this store's own repository points to. */
   ref(name: string): Promise<string>;
   /** Whether all of a commit is here. */
@@ -40,9 +40,9 @@ export class CacheDamaged extends Error {}
 
 /** Heads that are remembered: those of now, and some before, from which a server can tell what is new. */
 const MAX_HEADS = 6;
-/** Git itself would pack at about so many loose objects, or packs; here everything is fetched anew. */
+/** Where git itself would pack, here everything is fetched anew: loose objects are what we wrote, packs what came. */
 const MAX_LOOSE = 12_000;
-const MAX_PACKS = 60;
+const MAX_PACKS = 200;
 /** From then on nobody uses what a process left that was killed. Milliseconds. */
 const STALE_MS = 24 * 60 * 60 * 1000;
 
@@ -107,11 +107,11 @@ export function gitCache(options: GitOptions, limits: GitLimits, git: GitProgram
       return stdout;
     },
 
-    async remote(args) {
+    async remote(args, more) {
       await open();
       const before = new Set(incoming(objects));
       const answer = await git.run(args, {
-        env: networkEnv,
+        env: { ...networkEnv, ...more },
         timeoutMs: limits.commandMs,
         isTooMuch: () => sizeOf(incoming(objects).filter((path) => !before.has(path))) > limits.fetchBytes,
       });
