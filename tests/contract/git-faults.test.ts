@@ -628,7 +628,10 @@ describe('the git program', () => {
     const store = world.open(http);
     const listing = errorOf(store.list());
     await new Promise((resolve) => setTimeout(resolve, 500));
+    const processes = () => execFileSync('ps', ['-eo', 'args', 'ww']).toString().includes(http.url);
+    expect(processes()).toBe(true);
     await store.close();
+    expect(processes()).toBe(false);
     expect(await listing).toMatchObject({ kind: 'unreachable' });
   });
 });

@@ -10,8 +10,8 @@ export interface GitProgram {
    * @throws StoreError (configuration) if there is no such program.
    */
   run(args: readonly string[], options: GitRunOptions): Promise<GitAnswer>;
-  /** Ends all that still runs. */
-  close(): void;
+  /** Ends all that still runs, and waits for it; nothing is begun any more. */
+  close(): Promise<void>;
 }
 
 export interface GitRunOptions {
@@ -32,17 +32,23 @@ export interface GitAnswer {
   readonly ended?: 'late' | 'too-much' | 'closed';
 }
 
+interface Running {
+  readonly end: (why: NonNullable<GitAnswer['ended']>) => void;
+  readonly exited: Promise<void>;
+}
+
 const GRACE_MS = 1_000;
 const WATCH_MS = 100;
 /** Messages; a server may send as many as it likes. */
 const MAX_STDERR = 64 * 1024;
 
 export function gitProgram(program: string): GitProgram {
-  const running = new Map<ChildProcess, (why: NonNullable<GitAnswer['ended']>) => void>();
+  const running = new Set<Running>();
   let closed = false;
 
   return {
     run(args, { env, timeoutMs, input, isTooMuch }) {
+      if (closed) return Promise.resolve({ code: 128, stdout: Buffer.alloc(0), stderr: '', ended: 'closed' });
       return new Promise((resolve, reject) => {
         const child = spawn(program, args, {
           cwd: '/',
@@ -59,12 +65,17 @@ export function gitProgram(program: string): GitProgram {
           signal(child, 'SIGTERM');
           timers.push(setTimeout(() => signal(child, 'SIGKILL'), GRACE_MS));
         };
-        running.set(child, end);
+        const exited = new Promise<void>((done) => {
+          child.once('exit', () => done());
+          child.once('error', () => done());
+        });
+        const self = { end, exited };
+        running.add(self);
         timers.push(setTimeout(() => end('late'), timeoutMs));
         if (isTooMuch) timers.push(setInterval(() => isTooMuch() && end('too-much'), WATCH_MS));
         const settle = () => {
           for (const timer of timers) clearTimeout(timer);
-          running.delete(child);
+          running.delete(self);
         };
 
         child.once('error', (error) => {
@@ -89,13 +100,17 @@ export function gitProgram(program: string): GitProgram {
         // It may end without reading all.
         child.stdin.on('error', () => undefined);
         void feed(child, input ?? []);
-        if (closed) end('closed');
       });
     },
 
-    close() {
+    async close() {
       closed = true;
-      for (const end of running.values()) end('closed');
+      await Promise.all(
+        [...running].map(({ end, exited }) => {
+          end('closed');
+          return exited;
+        }),
+      );
     },
   };
 }
