@@ -787,15 +787,17 @@ describe('a proxy with its native store on', () => {
     config(world, 'core.logAllRefUpdates', 'always');
     let theirs = 0;
     let ours = 0;
-    let done = false;
+    const until = Date.now() + 40_000;
+    const isDone = () => (theirs > 2 && ours > 2) || Date.now() > until;
     await Promise.all([
       (async () => {
-        for (let round = 0; round < 12; round++)
+        for (let round = 0; !isDone(); round++) {
+          await new Promise((resolve) => setTimeout(resolve, Math.random() * 500));
           if (await proxy.save('auths/shared.json', credential(`native ${round}`))) theirs++;
-        done = true;
+        }
       })(),
       (async () => {
-        for (let round = 0; !done; round++) {
+        for (let round = 0; !isDone(); round++) {
           await new Promise((resolve) => setTimeout(resolve, Math.random() * 1_000));
           const seen = (await store.list()).current.get('shared.json')?.tag;
           const [answer] = await readAll(store, [current('shared.json')]);

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { pipeline, Readable } from 'node:stream';
 import { errorCode } from '../../files/atomic-write.ts';
 import { StoreError } from '../store.ts';
 
@@ -97,9 +98,8 @@ export function gitProgram(program: string): GitProgram {
           child.stderr.destroy();
           resolve({ code: code ?? 128, stdout: Buffer.concat(stdout), stderr, ...(ended && { ended }) });
         });
-        // It may end without reading all.
-        child.stdin.on('error', () => undefined);
-        void feed(child, input ?? []);
+        // It may end without reading all, which its exit code tells.
+        pipeline(Readable.from(input ?? []), child.stdin, () => undefined);
       });
     },
 
@@ -113,20 +113,6 @@ export function gitProgram(program: string): GitProgram {
       );
     },
   };
-}
-
-async function feed({ stdin }: ChildProcess, input: Iterable<Uint8Array | string>): Promise<void> {
-  if (!stdin) return;
-  for (const part of input) {
-    if (stdin.destroyed) return;
-    if (!stdin.write(part)) {
-      await new Promise<void>((done) => {
-        stdin.once('drain', done);
-        stdin.once('close', done);
-      });
-    }
-  }
-  stdin.end();
 }
 
 /** To the whole group: git starts others that do the talking. */
