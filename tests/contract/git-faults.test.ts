@@ -144,6 +144,21 @@ describe('the branches', () => {
     });
   });
 
+  test('are asked of the server again where a change has nothing to write to one of them', async () => {
+    const store = await prepared();
+    await store.commit([create('a.json', credential('a'))]);
+    world.outside.write('master', { 'auths/a.json': credential('b') });
+    const put = { kind: 'put', bytes: credential('a'), seen: undefined } as const;
+    expect(await store.commit([{ name: named('a.json'), keep: [], current: put }])).toEqual([
+      { kind: 'lost', step: 'current' },
+    ]);
+    const keep = [entry(credential('new'))];
+    world.outside.write('master', { 'auths/a.json': credential('c') });
+    expect(
+      await store.commit([{ name: named('a.json'), keep, current: { ...put, bytes: credential('b') } }]),
+    ).toEqual([{ kind: 'lost', step: 'current' }]);
+  });
+
   test('a store that was only looked at is as it was', async () => {
     const store = world.open();
     expect((await store.list()).present).toBe(false);
@@ -725,9 +740,10 @@ describe('the cache', () => {
     const cacheDir = join(world.home, 'other');
     const reader = world.open({ ...http, cacheDir });
     await reader.list();
+    await reader.close();
     await writer.commit([create('one-more.json', credential('y'))]);
     const before = objectsIn(cacheDir);
-    const listing = await reader.list();
+    const listing = await world.open({ ...http, cacheDir }).list();
     expect(listing.current.size).toBe(301);
     // Two commits, the trees on the way to the file, its blobs.
     expect(objectsIn(cacheDir) - before).toBeLessThan(20);
@@ -852,7 +868,7 @@ describe("the user's own git", () => {
         `[http]\n proxy = http://127.0.0.1:9\n extraHeader = X-Trap: 1\n[transfer]\n fsckObjects = true\n[protocol]\n version = 0\n[remote]\n pushDefault = x\n`,
     );
     await writeFile(join(home, 'attributes'), '* text eol=crlf filter=trap\n');
-    await writeFile(join(home, '.netrc'), 'machine 127.0.0.1 login mallory password wrong\n');
+    await writeFile(join(home, '.netrc'), `machine 127.0.0.1 login git password ${server.token}\n`);
     const hostile: Record<string, string> = {
       HOME: home,
       XDG_CONFIG_HOME: join(home, '.config'),
@@ -887,6 +903,10 @@ describe("the user's own git", () => {
       expect(await store.commit([create(name, content)])).toMatchObject([{ kind: 'done' }]);
       expect(world.outside.read('master', `auths/${name}`)).toEqual(content);
     }
+    const { token: _, ...withoutToken } = http;
+    expect(await errorOf(world.open(withoutToken).list())).toMatchObject({
+      message: expect.stringMatching(/wants a login/),
+    });
     expect(await readdir(home)).not.toContain('trapped');
     expect(await readdir(home)).not.toContain('trace');
     expect(await readdir(home)).not.toContain('elsewhere');
