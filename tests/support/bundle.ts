@@ -33,6 +33,7 @@ export type HomeStore =
       readonly secretKey: string;
     }
   | { readonly kind: 'directory'; readonly path: string }
+  | { readonly kind: 'git'; readonly url: string; readonly token?: string }
   | undefined;
 
 export interface HomeOptions {
@@ -190,6 +191,11 @@ function storeVariables(store: HomeStore): Record<string, string> {
       };
     case 'directory':
       return { LOCALSTORE_PATH: store.path };
+    case 'git':
+      return {
+        GITSTORE_GIT_URL: store.url,
+        ...(store.token !== undefined && { GITSTORE_GIT_TOKEN: store.token }),
+      };
     case undefined:
       return {};
   }

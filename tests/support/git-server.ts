@@ -37,7 +37,9 @@ export type GitFault =
   | { readonly kind: 'reset' }
   /** It is done, and the answer does not arrive. */
   | { readonly kind: 'lose-answer' }
-  | { readonly kind: 'delay'; readonly ms: number };
+  | { readonly kind: 'delay'; readonly ms: number }
+  /** 64 kB every 50 ms. */
+  | { readonly kind: 'slow' };
 
 /** Serves all repositories below a directory. */
 export async function startGitServer(root: string, token = 'the-t0ken-S3CR3T'): Promise<GitServer> {
@@ -59,11 +61,11 @@ export async function startGitServer(root: string, token = 'the-t0ken-S3CR3T'): 
     } else if (request.headers.authorization !== expected) {
       response.writeHead(401, { 'WWW-Authenticate': 'Basic realm="git"' }).end();
     } else {
-      cgi(request, response, spoiled?.kind === 'lose-answer');
+      cgi(request, response, spoiled?.kind);
     }
   }
 
-  function cgi(request: IncomingMessage, response: ServerResponse, loseAnswer: boolean): void {
+  function cgi(request: IncomingMessage, response: ServerResponse, spoiled?: GitFault['kind']): void {
     const { pathname, search } = new URL(request.url ?? '', 'http://localhost');
     const header = (name: string) => String(request.headers[name] ?? '');
     const child = spawn('git', ['http-backend'], {
@@ -88,7 +90,7 @@ export async function startGitServer(root: string, token = 'the-t0ken-S3CR3T'): 
     const chunks: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
     child.once('close', () => {
-      if (loseAnswer) return void request.socket.destroy();
+      if (spoiled === 'lose-answer') return void request.socket.destroy();
       const output = Buffer.concat(chunks);
       const end = output.indexOf('\r\n\r\n');
       let status = 200;
@@ -97,7 +99,17 @@ export async function startGitServer(root: string, token = 'the-t0ken-S3CR3T'): 
         if (name.toLowerCase() === 'status') status = Number.parseInt(value, 10);
         else if (name !== '') response.setHeader(name, value);
       }
-      response.writeHead(status).end(output.subarray(end + 4));
+      response.writeHead(status);
+      const body = output.subarray(end + 4);
+      if (spoiled !== 'slow') return void response.end(body);
+      let at = 0;
+      const timer = setInterval(() => {
+        response.write(body.subarray(at, at + 65_536));
+        at += 65_536;
+        if (at < body.length && !response.destroyed) return;
+        clearInterval(timer);
+        response.end();
+      }, 50);
     });
   }
 

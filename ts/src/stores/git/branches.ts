@@ -2,7 +2,7 @@
 import { RECORDS_BRANCH } from '../../settings/git-remote.ts';
 import { StoreError } from '../store.ts';
 import { type Cache, CacheDamaged, isObjectId } from './cache.ts';
-import { type ErrorContext, gitError } from './errors.ts';
+import { type ErrorContext, gitError, notGit } from './errors.ts';
 
 /** What a branch holds, as far as it is a store's business. */
 export interface Branch {
@@ -80,9 +80,15 @@ interface Remote {
 }
 
 async function listRemote(cache: Cache, context: ErrorContext): Promise<Remote> {
-  const { url } = context.options;
-  const answer = await cache.remote(['ls-remote', '--quiet', '--symref', url, 'HEAD', 'refs/heads/*']);
+  const { url, transport } = context.options;
+  const command = ['ls-remote', '--quiet', '--symref', url, 'HEAD', 'refs/heads/*'];
+  const answer = await cache.remote(command);
   if (answer.code !== 0 || answer.ended) throw gitError(answer, 'look at', context);
+  // A page that asks for a login is read as a list of no branches by the way of old servers, which is only files.
+  if (answer.stdout.length === 0 && transport === 'http') {
+    const { stderr } = await cache.remote(command, { GIT_TRACE_PACKET: '1' });
+    if (!/packet: +(git|ls-remote)< /.test(stderr)) throw notGit(context);
+  }
   let symref: string | undefined;
   const heads = new Map<string, string>();
   for (const line of answer.stdout.toString().split('\n')) {

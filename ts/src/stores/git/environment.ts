@@ -78,13 +78,16 @@ export function repositoryConfig(options: GitOptions, limits: GitLimits): string
     },
     gc: { auto: '0' },
     maintenance: { auto: 'false' },
-    fetch: { writeCommitGraph: 'false', recurseSubmodules: 'false' },
+    // As packs, whose growth can be watched, however few the objects.
+    fetch: { unpackLimit: '1', writeCommitGraph: 'false', recurseSubmodules: 'false' },
     push: { gpgSign: 'false', followTags: 'false', recurseSubmodules: 'no', negotiate: 'false' },
     http: {
       lowSpeedLimit: '1',
       lowSpeedTime: String(limits.idleSeconds),
       // More than that is sent in chunks, which some servers refuse.
       postBuffer: String(32 * 1024 * 1024),
+      // Sends the token at once, where git can (2.46): else each call begins with a refusal.
+      ...(options.token !== undefined && { proactiveAuth: 'basic' }),
     },
     protocol: { allow: 'never' },
     ...Object.fromEntries(schemes.map((scheme) => [`protocol "${scheme}"`, { allow: 'always' }])),

@@ -15,6 +15,19 @@ export function gitError(answer: GitAnswer, doing: string, context: ErrorContext
   return new StoreError(kind, `Cannot ${doing} ${context.location}: ${because}.`, remedy);
 }
 
+/** For an answer that no Git server gives: a captive portal, a web server, a proxy's error page. */
+export function notGit({ location, options }: ErrorContext): StoreError {
+  const { because, remedy } = noGitServer(hostOf(options.url));
+  return new StoreError('unreachable', `Cannot look at ${location}: ${because}.`, remedy);
+}
+
+function noGitServer(host: string) {
+  return {
+    because: `what answers at ${host} is no Git server, or something between is in its place`,
+    remedy: 'Check GITSTORE_GIT_URL, and whether this network wants a login page or a proxy first.',
+  };
+}
+
 interface Explanation {
   readonly kind: StoreError['kind'];
   /** Why, as the end of a sentence, without its full stop. */
@@ -101,8 +114,8 @@ function casesFor({ transport, token, url }: GitOptions, silent: string): Case[]
     ),
     unreachable(
       /not valid: is this a git repository|invalid server response|expected flush|protocol error|bad line length/,
-      `what answers at ${host} is no Git server, or something between is in its place`,
-      'Check GITSTORE_GIT_URL, and whether this network wants a login page or a proxy first.',
+      noGitServer(host).because,
+      noGitServer(host).remedy,
     ),
     {
       pattern:

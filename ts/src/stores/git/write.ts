@@ -48,6 +48,8 @@ export interface WriterOptions {
   readonly atomic: { known(): boolean; learnNot(): Promise<void> };
 }
 
+/** Lost pushes in a row after which the server showed the branches just as they were before. */
+const MAX_CONTRADICTIONS = 4;
 /** Pushes whose answer did not come that are tried once more, though it turned out that they did not arrive. */
 const MAX_FAILURES = 1;
 const PAUSE_MS = 50;
@@ -98,8 +100,12 @@ export function gitWriter({ cache, context, known, look, pushed, atomic }: Write
     async write({ message, decide }) {
       const deadline = Date.now() + context.limits.writeMs;
       let failures = 0;
+      let contradictions = 0;
+      let lost: Branches | undefined;
       for (let attempt = 0; ; attempt++) {
         let draft = draftOf(await (attempt === 0 ? known() : look()));
+        contradictions = lost && isSame(lost, draft.branches) ? contradictions + 1 : 0;
+        if (contradictions > MAX_CONTRADICTIONS) throw contradictory(context);
         let result = decide(draft);
         if (attempt === 0 && !draft.isCertain()) {
           draft = draftOf(await look());
@@ -108,6 +114,7 @@ export function gitWriter({ cache, context, known, look, pushed, atomic }: Write
         if (draft.edits.size === 0) return result;
         try {
           if ((await pushAll(draft, message)) === 'done') return result;
+          lost = draft.branches;
         } catch (error) {
           if (!(error instanceof StoreError) || error.kind !== 'unreachable') throw error;
           // It may have arrived all the same.
@@ -131,6 +138,18 @@ export function gitWriter({ cache, context, known, look, pushed, atomic }: Write
       }
     },
   };
+}
+
+function isSame(one: Branches, other: Branches): boolean {
+  return SIDES.every((side) => one[side]?.commit === other[side]?.commit);
+}
+
+function contradictory({ location }: ErrorContext): StoreError {
+  return new StoreError(
+    'unreachable',
+    `Cannot push to ${location}: the server says that its branches have changed, and shows them as they were.`,
+    'Check whether this network wants a login page or a proxy first, and whether the server is in order.',
+  );
 }
 
 type Edits = ReadonlyMap<string, Uint8Array | undefined>;
