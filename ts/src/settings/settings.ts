@@ -3,7 +3,7 @@ import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import { type EnvFile, readEnvFile } from './env-file.ts';
 import { isWithin, type Paths, pathsFrom } from './paths.ts';
 import { SettingsError } from './settings-error.ts';
-import { chooseStore, STORE_VARIABLES, type StoreChoice } from './store-settings.ts';
+import { chooseStore, STORE_VARIABLES, type StoreChoice, type StoreSettings } from './store-settings.ts';
 import { type Environment, lookup, lookupWithEmpty } from './variables.ts';
 
 /** Everything that variables decide, checked. All paths are absolute; whether they exist was not looked at. */
@@ -43,6 +43,8 @@ export interface SettingsSource {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** `--env-file`: instead of `CLIPROXY_ENV_FILE` and the default one. Relative to the working directory. */
   readonly envFile?: string;
+  /** `--store`: the one to use, whatever else is configured. */
+  readonly store?: StoreSettings['kind'];
   /** Instead of HOME. */
   readonly home?: string;
 }
@@ -52,14 +54,14 @@ export interface SettingsSource {
  *
  * @throws SettingsError (exit 78) naming the variable or file.
  */
-export async function loadSettings({ env, envFile, home }: SettingsSource): Promise<Settings> {
+export async function loadSettings({ env, envFile, store, home }: SettingsSource): Promise<Settings> {
   const paths = pathsFrom([{ values: env }], home);
   const files: EnvFile[] = [];
   for (const { path, source, mayBeMissing } of envFilesToRead(env, paths, envFile)) {
     const file = await readEnvFile(path, source, mayBeMissing);
     if (file !== undefined) files.push(file);
   }
-  return settingsFrom({ env, files, ...(home !== undefined && { home }) });
+  return settingsFrom({ env, files, ...(store && { store }), ...(home !== undefined && { home }) });
 }
 
 function envFilesToRead(
@@ -92,11 +94,13 @@ function envFilesToRead(
 export function settingsFrom({
   env,
   files = [],
+  store,
   home,
   host = hostname(),
 }: {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly files?: readonly EnvFile[];
+  readonly store?: StoreSettings['kind'];
   readonly home?: string;
   readonly host?: string;
 }): Settings {
@@ -105,7 +109,7 @@ export function settingsFrom({
   const proxyHome = paths.variable('CLIPROXY_HOME') ?? join(paths.home('CLIPROXY_HOME'), '.cli-proxy-api');
   const ccsDir = ccsDirFrom(environment, paths);
   const stateDir = stateDirFrom(environment, paths);
-  const choice = chooseStore(environment, paths, stateDir);
+  const choice = chooseStore(environment, paths, stateDir, store);
   const storeMode = storeModeFrom(environment, choice);
   const authDir = join(
     proxyHome,
