@@ -4,12 +4,17 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { freshBucket, lookInto, type OutsideView, s3Server, server } from '../support/s3.ts';
-import { credential, makeUser, sleep, type User, until, whyNot } from './user.ts';
+import { credential, isThere, makeUser, sleep, type User, until, whyNot } from './user.ts';
 
 /** Changes whose way into the bucket is measured. */
 const CHANGES = 100;
 /** What a burst is. */
 const BURST = 1000;
+
+/** How many changes come in pairs. */
+const PAIRS = 40;
+/** A change is in the bucket by then; without the timer, one that was missed never is. */
+const SOON_MS = 5000;
 
 /** What Node takes to start and end, in milliseconds: what a run costs before any code of ours. */
 function bareStart(): number {
@@ -53,7 +58,7 @@ describe.skipIf(whyNot() !== undefined || !s3Server)(
       );
     const state = (unit: string) => user.systemd.property(unit, 'ActiveState');
     /** Nothing runs, and nothing has for a while. */
-    const settled = async () => {
+    const settled = async (forMs = 1500) => {
       let since = Date.now();
       let runs = -1;
       await until(
@@ -62,7 +67,7 @@ describe.skipIf(whyNot() !== undefined || !s3Server)(
           const now = await user.runs('backup');
           if (now !== runs || (await state('cliproxyapi-backup.service')) !== 'inactive') since = Date.now();
           runs = now;
-          return Date.now() - since > 1500;
+          return Date.now() - since > forMs;
         },
         120_000,
       );
@@ -136,6 +141,39 @@ describe.skipIf(whyNot() !== undefined || !s3Server)(
       await arrives('claude-first@example.com.json', first);
       network.spoil(() => undefined);
     });
+
+    it('nor is one that comes when backup has looked for the last time and has not ended yet', async () => {
+      await settled();
+      // The end of a run takes milliseconds; here half a second.
+      const ended = join(user.systemd.home, 'ended');
+      const own = join(user.unitDir, 'cliproxyapi-backup.service.d');
+      await mkdir(own);
+      await writeFile(
+        join(own, 'slow-end.conf'),
+        `[Service]\nExecStartPost=/bin/sh -c ': > ${ended}; sleep 0.5'\n`,
+      );
+      await user.systemd.systemctl('daemon-reload');
+      const [first, second] = [credential('first@example.com'), credential('second@example.com')];
+      await writeFile(join(user.authDir, 'claude-first@example.com.json'), first);
+      await until('backup to end', async () => isThere(ended), 10_000, 5);
+      await writeFile(join(user.authDir, 'claude-second@example.com.json'), second);
+      await rm(own, { recursive: true });
+      await user.systemd.systemctl('daemon-reload');
+      await arrives('claude-second@example.com.json', second, SOON_MS);
+      await arrives('claude-first@example.com.json', first);
+    });
+
+    it(`of ${PAIRS} pairs of changes, half a second apart or less, none is missed`, async () => {
+      for (let pair = 0; pair < PAIRS; pair++) {
+        await settled(200);
+        const [first, second] = [credential('first@example.com'), credential('second@example.com')];
+        await writeFile(join(user.authDir, 'claude-first@example.com.json'), first);
+        await sleep((500 * pair) / PAIRS);
+        await writeFile(join(user.ccsDir, 'claude-second@example.com.json'), second);
+        await arrives('claude-second@example.com.json', second, SOON_MS);
+        await arrives('claude-first@example.com.json', first, SOON_MS);
+      }
+    }, 300_000);
 
     it(`a burst of ${BURST} changes neither trips the start limit nor stops the path unit`, async () => {
       await settled();

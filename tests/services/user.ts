@@ -191,7 +191,7 @@ function ended(
   });
 }
 
-function isThere(path: string): boolean {
+export function isThere(path: string): boolean {
   try {
     accessSync(path);
     return true;
