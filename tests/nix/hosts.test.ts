@@ -51,6 +51,7 @@ run('enable = true and nothing else', () => {
     expect(Object.keys(units).sort()).toEqual([
       'cliproxyapi-backup.path',
       'cliproxyapi-backup.service',
+      'cliproxyapi-changed.service',
       'cliproxyapi-hydrate.service',
       'cliproxyapi-sync.service',
       'cliproxyapi-sync.timer',
@@ -68,7 +69,12 @@ run('enable = true and nothing else', () => {
 
   it('home-manager on Linux: user services, hydrated after the files are linked and before they start', () => {
     const { services, order, activation, commands } = good('home-manager', {});
-    expect(Object.keys(services).sort()).toEqual(['cliproxyapi', 'cliproxyapi-backup', 'cliproxyapi-sync']);
+    expect(Object.keys(services).sort()).toEqual([
+      'cliproxyapi',
+      'cliproxyapi-backup',
+      'cliproxyapi-changed',
+      'cliproxyapi-sync',
+    ]);
     expect(services['cliproxyapi-backup']?.Unit['X-SwitchMethod']).toBe('keep-old');
     expect(order.cliproxyapi?.after).toContain('writeBoundary');
     expect(order.cliproxyapiHydrate).toEqual({

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
@@ -202,8 +202,13 @@ describe.skipIf(whyNot() !== undefined || !s3Server)(
       }
       expect((await user.runs('backup')) - before).toBeGreaterThan(5);
       expect(await state('cliproxyapi-backup.path')).toBe('active');
+      const after = credential('me@example.com', Date.now() + 2 * BURST);
+      await writeFile(join(user.ccsDir, 'claude-me@example.com.json'), after);
+      await arrives('claude-me@example.com.json', after);
     });
 
+    // That systemd watches what is above a directory as long as that is missing is its own doing, and no directive of
+    // ours: what is ours, and what the test can see fail, is that the credentials are not taken for deleted.
     it('a watched directory that was deleted and made again is watched, and nothing is taken for a deletion', async () => {
       await settled();
       for (const directory of [user.authDir, user.ccsDir]) {
@@ -226,6 +231,18 @@ describe.skipIf(whyNot() !== undefined || !s3Server)(
       await writeFile(join(user.authDir, 'claude-moved@example.com.json'), content);
       await arrives('claude-moved@example.com.json', content);
     }, 120_000);
+
+    it('a watched directory that is missing when the watch starts is made, for this user alone', async () => {
+      await settled();
+      await user.systemd.systemctl('stop', 'cliproxyapi-backup.path');
+      for (const directory of [user.authDir, user.ccsDir]) await rename(directory, `${directory}-away`);
+      await user.systemd.systemctl('start', 'cliproxyapi-backup.path');
+      for (const directory of [user.authDir, user.ccsDir]) {
+        expect((await stat(directory)).mode & 0o777).toBe(0o700);
+        await rm(directory, { recursive: true });
+        await rename(`${directory}-away`, directory);
+      }
+    });
 
     it('a deleted login is deleted in the bucket', async () => {
       await settled();
