@@ -258,6 +258,23 @@ let
     };
   };
 
+  backupService =
+    let
+      plain = oneshot "Bring changed credentials of CLIProxyAPI to the store" programs.backup;
+    in
+    plain
+    // {
+      Service = plain.Service // {
+        # Its own writes are seen, and the run after them finds nothing to do. One that fails every time, as on a full
+        # disk, is not run again and again without a pause.
+        ExecStopPost = command [
+          "/bin/sh"
+          "-c"
+          ''test "$SERVICE_RESULT" = success || sleep 5''
+        ];
+      };
+    };
+
   # What the path unit starts: it does nothing, and has backup follow it. systemd does not watch while what a path
   # unit starts is waiting or running. Were that backup itself, a change that comes after its last look and before
   # its end would be missed. This one waits until no backup runs, is over at once, and systemd watches again before
@@ -389,7 +406,7 @@ in
     }
     // whenSet (isSystem && s.hydrate) { cliproxyapi-hydrate = hydrateService; }
     // whenSet s.backup {
-      cliproxyapi-backup = oneshot "Bring changed credentials of CLIProxyAPI to the store" programs.backup;
+      cliproxyapi-backup = backupService;
       cliproxyapi-changed = changedService;
     }
     // whenSet s.sync { cliproxyapi-sync = oneshot "Bring CLIProxyAPI's credentials in step" programs.sync; };

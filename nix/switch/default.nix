@@ -8,6 +8,7 @@
   stdenv,
   cliproxyapi,
   cliproxyapi-sync,
+  coreutils,
   formats,
   git,
   openssh,
@@ -23,17 +24,10 @@ let
     settings = {
       bin = "${cliproxyapi-sync}/bin";
       proxy = lib.getExe cliproxyapi;
-      path =
-        map (package: "${lib.getBin package}/bin") [
-          git
-          openssh
-        ]
-        ++ [
-          "/usr/bin"
-          "/bin"
-          "/usr/sbin"
-          "/sbin"
-        ];
+      path = import ../../modules/path.nix {
+        inherit lib;
+        pkgs = { inherit coreutils git openssh; };
+      };
       # For a user without a config of their own.
       template = toString (
         (formats.yaml { }).generate "cliproxyapi-config.template.yaml" {

@@ -135,6 +135,13 @@ run('settings', () => {
     expect(service).toContain('CLIPROXY_SECRET_1_FILE=/run/secrets/other');
   });
 
+  it('errors about an env file can name the option', () => {
+    const assignment = 'CLIPROXY_ENV_FILE_OPTION=services.cliproxyapi.environmentFiles';
+    expect(good('nixos', {}).units['cliproxyapi-sync.service']).toContain(assignment);
+    const { Service } = good('home-manager', {}).services['cliproxyapi-sync'] ?? {};
+    expect(Service?.Environment).toContain(assignment);
+  });
+
   it("without settings a home's own config goes first; on NixOS there is none", () => {
     const variables = (options: object) => {
       const list = good('home-manager', options).services.cliproxyapi?.Service.Environment as string[];

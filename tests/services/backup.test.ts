@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
@@ -72,6 +72,17 @@ describe.skipIf(whyNot() !== undefined || !s3Server)(
         120_000,
       );
     };
+    /** What a person adds to backup's unit; gives back what takes it away again. */
+    const override = async (text: string) => {
+      const own = join(user.unitDir, 'cliproxyapi-backup.service.d');
+      await mkdir(own);
+      await writeFile(join(own, 'override.conf'), `[Service]\n${text}\n`);
+      await user.systemd.systemctl('daemon-reload');
+      return async () => {
+        await rm(own, { recursive: true });
+        await user.systemd.systemctl('daemon-reload');
+      };
+    };
     const arrives = (name: string, content: string, timeoutMs = 10_000) =>
       until(`${name} in the bucket`, async () => (await stored(name)) === content, timeoutMs, 5);
 
@@ -128,6 +139,19 @@ describe.skipIf(whyNot() !== undefined || !s3Server)(
       expect(await user.runs('backup')).toBe(rest);
     });
 
+    it('nor do those of one that fails every time: it pauses', async () => {
+      const runs = join(user.systemd.home, 'failing-runs');
+      const failing = `echo run >> ${runs}; echo > ${join(user.ccsDir, '.full')}; exit 1`;
+      const restore = await override(`ExecStart=\nExecStart=/bin/sh -c '${failing}'`);
+      await writeFile(join(user.ccsDir, '.full'), '');
+      await sleep(8000);
+      await restore();
+      const times = (await readFile(runs, 'utf8')).split('\n').length - 1;
+      expect(times).toBeGreaterThanOrEqual(1);
+      expect(times).toBeLessThanOrEqual(3);
+      await settled();
+    });
+
     it('a change made while backup runs is not missed', async () => {
       await settled();
       let held = 0;
@@ -146,19 +170,12 @@ describe.skipIf(whyNot() !== undefined || !s3Server)(
       await settled();
       // The end of a run takes milliseconds; here half a second.
       const ended = join(user.systemd.home, 'ended');
-      const own = join(user.unitDir, 'cliproxyapi-backup.service.d');
-      await mkdir(own);
-      await writeFile(
-        join(own, 'slow-end.conf'),
-        `[Service]\nExecStartPost=/bin/sh -c ': > ${ended}; sleep 0.5'\n`,
-      );
-      await user.systemd.systemctl('daemon-reload');
+      const restore = await override(`ExecStartPost=/bin/sh -c ': > ${ended}; sleep 0.5'`);
       const [first, second] = [credential('first@example.com'), credential('second@example.com')];
       await writeFile(join(user.authDir, 'claude-first@example.com.json'), first);
       await until('backup to end', async () => isThere(ended), 10_000, 5);
       await writeFile(join(user.authDir, 'claude-second@example.com.json'), second);
-      await rm(own, { recursive: true });
-      await user.systemd.systemctl('daemon-reload');
+      await restore();
       await arrives('claude-second@example.com.json', second, SOON_MS);
       await arrives('claude-first@example.com.json', first);
     });
