@@ -59,10 +59,16 @@ let
   switch = writeShellScriptBin "switch" ''
     exec ${cliproxyapi-sync}/bin/cliproxyapi-sync services --from ${services} "$@"
   '';
+
+  # The services' proxy, for a login: nix run .#cliproxyapi -- --claude-login
+  command = writeShellScriptBin "cliproxyapi" ''
+    export CLIPROXY_BIN="''${CLIPROXY_BIN:-${lib.getExe cliproxyapi}}"
+    exec ${cliproxyapi-sync}/bin/cliproxyapi "$@"
+  '';
 in
 switch.overrideAttrs (old: {
   passthru = (old.passthru or { }) // {
-    inherit services;
+    inherit command services;
   };
   meta = (old.meta or { }) // {
     description = "Runs CLIProxyAPI, backup and sync as services of this user";
