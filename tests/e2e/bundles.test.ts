@@ -15,7 +15,7 @@ describe.each(BUNDLES)('the program %s as a file', (name) => {
     expect(size).toBeLessThan(1_000_000);
     expect(mode & 0o111).toBe(0o111);
     const text = readFileSync(bundlePath(name), 'utf8');
-    expect(text).toMatch(/^#!\/usr\/bin\/env node\n/);
+    expect(text).toMatch(/^#!\/usr\/bin\/env -S node --\n/);
     expect(text).not.toContain(dirname(TS));
   });
 });

@@ -57,8 +57,8 @@ export interface SettingsSource {
 export async function loadSettings({ env, envFile, store, home }: SettingsSource): Promise<Settings> {
   const paths = pathsFrom([{ values: env }], home);
   const files: EnvFile[] = [];
-  for (const { path, source, mayBeMissing } of envFilesToRead(env, paths, envFile)) {
-    const file = await readEnvFile(path, source, mayBeMissing);
+  for (const { path, source, mayBeMissing, option } of envFilesToRead(env, paths, envFile)) {
+    const file = await readEnvFile(path, source, mayBeMissing, option);
     if (file !== undefined) files.push(file);
   }
   return settingsFrom({ env, files, ...(store && { store }), ...(home !== undefined && { home }) });
@@ -68,7 +68,12 @@ function envFilesToRead(
   env: SettingsSource['env'],
   paths: Paths,
   argument: string | undefined,
-): { readonly path: string; readonly source: string; readonly mayBeMissing: boolean }[] {
+): {
+  readonly path: string;
+  readonly source: string;
+  readonly mayBeMissing: boolean;
+  readonly option?: string;
+}[] {
   if (argument !== undefined) {
     const source = '--env-file';
     if (argument.trim() === '')
@@ -77,17 +82,19 @@ function envFilesToRead(
     return [{ path, source, mayBeMissing: false }];
   }
   const source = 'CLIPROXY_ENV_FILE';
+  // The Nix modules set both variables.
+  const option = lookup([{ values: env }], 'CLIPROXY_ENV_FILE_OPTION') ?? source;
   const named = lookup([{ values: env }], source);
   if (named !== undefined) {
     return named
       .split(delimiter)
       .map((path) => path.trim())
       .filter((path) => path !== '')
-      .map((path) => ({ path: paths.absolute(path, source), source, mayBeMissing: false }));
+      .map((path) => ({ path: paths.absolute(path, source), source, mayBeMissing: false, option }));
   }
   // Without a HOME there is no default file; whatever else needs one says so.
   if (paths.homeDir === undefined) return [];
-  return [{ path: join(paths.homeDir, 'dotfiles/.env'), source, mayBeMissing: true }];
+  return [{ path: join(paths.homeDir, 'dotfiles/.env'), source, mayBeMissing: true, option }];
 }
 
 /** The settings that this environment and these env files (the first named first) give. Pure. */

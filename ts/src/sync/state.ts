@@ -7,6 +7,8 @@
  *     stores/ID/intents.json        store writes noted ahead
  *     history/NAME/VERSION.json     versions kept here because no store could be written
  *     rejected/NAME/SHA256          replaced files that were no credentials
+ *
+ * Beside it are config.json (proxy/written-config.ts), generations/ (services/generations.ts) and the lock.
  */
 import { randomUUID } from 'node:crypto';
 import { readFile, rename } from 'node:fs/promises';
