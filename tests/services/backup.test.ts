@@ -12,7 +12,7 @@ const CHANGES = 100;
 const BURST = 1000;
 
 /** How many changes come in pairs. */
-const PAIRS = 40;
+const PAIRS = 20;
 /** A change is in the bucket by then; without the timer, one that was missed never is. */
 const SOON_MS = 5000;
 

@@ -124,10 +124,12 @@ describe('a variable', () => {
   });
 
   it('that says where a native store kept its files is said to have no effect', () => {
-    expect(from({ PGSTORE_DSN: 'x', PGSTORE_LOCAL_PATH: '/old' }).warnings).toEqual([
+    expect(from({ PGSTORE_DSN: 'host=x', PGSTORE_LOCAL_PATH: '/old' }).warnings).toEqual([
       expect.stringContaining('PGSTORE_LOCAL_PATH has no effect'),
     ]);
-    expect(from({ PGSTORE_DSN: 'x', PGSTORE_LOCAL_PATH: '/home/ada/.cli-proxy-api/' }).warnings).toEqual([]);
+    expect(from({ PGSTORE_DSN: 'host=x', PGSTORE_LOCAL_PATH: '/home/ada/.cli-proxy-api/' }).warnings).toEqual(
+      [],
+    );
   });
 });
 

@@ -53,9 +53,10 @@ describe('which store', () => {
   });
 
   it('everything of each store', () => {
-    expect(from({ ...postgres, PGSTORE_SCHEMA: 'proxy' }).store).toEqual({
+    expect(from({ ...postgres, PGSTORE_SCHEMA: 'proxy', PGSSLMODE: 'require' }).store).toMatchObject({
       kind: 'postgres',
       dsn: 'postgres://ada:pw@db/x',
+      target: { hosts: [{ host: 'db', port: 5432 }], user: 'ada', tls: { mode: 'require' } },
       schema: 'proxy',
     });
     expect(from(s3).store).toEqual({
@@ -197,7 +198,7 @@ describe('the environment of the proxy', () => {
   const selecting = ['PGSTORE_DSN', 'OBJECTSTORE_ENDPOINT', 'GITSTORE_GIT_URL', 'HOME_JWT'];
 
   it('in managed mode has every variable that chooses a store empty, so that no .env can fill it', () => {
-    const environment = proxyEnvironment(from({ ...s3, home_jwt: 'j' }, { PGSTORE_DSN: 'x' }));
+    const environment = proxyEnvironment(from({ ...s3, home_jwt: 'j' }, { PGSTORE_DSN: 'host=x' }));
     for (const name of selecting) {
       expect(environment[name], name).toBe('');
       expect(environment[name.toLowerCase()], name).toBe('');

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { checkBucket, checkEndpoint, checkRegion, regionOf } from './object-store.ts';
 import type { Paths } from './paths.ts';
+import { type PostgresTarget, postgresTarget } from './postgres-target.ts';
 import { SettingsError } from './settings-error.ts';
-import { type Environment, lookup } from './variables.ts';
+import { type Environment, lookup, raw } from './variables.ts';
 
 /** Which store, and everything needed to open it. Holds secrets: never printed. */
 export type StoreSettings = PostgresSettings | S3Settings | GitSettings | DirectorySettings;
@@ -11,8 +12,9 @@ export interface PostgresSettings {
   readonly kind: 'postgres';
   /** `PGSTORE_DSN`, in any form that libpq reads. */
   readonly dsn: string;
-  /** `PGSTORE_SCHEMA`, default `public`. */
-  readonly schema: string;
+  readonly target: PostgresTarget;
+  /** `PGSTORE_SCHEMA`; undefined: what the user's `search_path` gives, `public` unless that was changed. */
+  readonly schema: string | undefined;
 }
 
 export interface S3Settings {
@@ -126,7 +128,16 @@ function isSign(name: string): boolean {
 const READERS: Record<StoreSettings['kind'], (environment: Environment, paths: Paths) => StoreSettings> = {
   postgres(environment) {
     const { PGSTORE_DSN } = required(environment, 'PostgreSQL', ['PGSTORE_DSN']);
-    return { kind: 'postgres', dsn: PGSTORE_DSN, schema: lookup(environment, 'PGSTORE_SCHEMA') ?? 'public' };
+    const schema = lookup(environment, 'PGSTORE_SCHEMA');
+    if (schema !== undefined && /[\u0000-\u001f\u007f]/.test(schema)) {
+      throw new SettingsError(
+        'PGSTORE_SCHEMA has control characters or line breaks',
+        'Set it to the name of a schema, such as cliproxy, or remove it.',
+      );
+    }
+    // libpq's own variables have no lower-case twins.
+    const target = postgresTarget(PGSTORE_DSN, (name) => raw(environment, name));
+    return { kind: 'postgres', dsn: PGSTORE_DSN, target, schema };
   },
   s3(environment) {
     const values = required(environment, 'S3', [

@@ -1,3 +1,4 @@
+import { addressOf } from '../settings/postgres-target.ts';
 import type { StoreSettings } from '../settings/store-settings.ts';
 import { type Store, StoreError, type StoreMemory } from './store.ts';
 
@@ -20,8 +21,12 @@ export async function openStore(
       const { directoryStore } = await import('./directory.ts');
       return directoryStore(settings, memoryOf(`directory ${settings.path}`));
     }
-    case 'postgres':
-      throw notYet('PostgreSQL', 'PGSTORE_DSN');
+    case 'postgres': {
+      const { postgresStore } = await import('./postgres/store.ts');
+      const { hosts, database } = settings.target;
+      const name = `postgres ${addressOf(hosts, database)} ${settings.schema ?? ''}`;
+      return postgresStore(settings, memoryOf(name.trim()));
+    }
     case 'git':
       throw notYet('Git', 'GITSTORE_GIT_URL');
   }
