@@ -56,7 +56,7 @@ export async function freshPlace(kind: StoreKind): Promise<PlaceOfStore> {
     kind,
     async open() {
       const { store } = settingsFrom({ env: { HOME: '/nowhere', ...made.variables } });
-      return openStore(store, () => memoryInMemory());
+      return openStore(store, () => memoryInMemory(), '/nowhere');
     },
   };
 }

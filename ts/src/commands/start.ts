@@ -95,7 +95,7 @@ async function isEmpty(directory: string): Promise<boolean> {
 /** The store's config, if it answers in time. */
 async function storedConfig(settings: Settings, deadline: number): Promise<Uint8Array | undefined> {
   const memory: StoreMemory = { read: () => ({}), write: async () => undefined };
-  const store = await openStore(settings.store, () => memory);
+  const store = await openStore(settings.store, () => memory, settings.stateDir);
   const timeUp = new Promise<undefined>((resolve) => {
     setTimeout(resolve, Math.max(0, deadline - Date.now()), undefined).unref();
   });

@@ -58,7 +58,7 @@ export async function runOnce(
     lockWaitMs: options.lockWaitMs ?? settings.lockWaitMs,
     dryRun: options.dryRun ?? false,
     allowDelete: options.allowDelete ?? new Set(),
-    openStore: (state) => openStore(settings.store, state.memory),
+    openStore: (state) => openStore(settings.store, state.memory, settings.stateDir),
     ...(options.signal && { signal: options.signal }),
     onEvent(event) {
       if (event.kind === 'phase') terminal.verbose(event.text);
