@@ -49,7 +49,7 @@ export { s3Server } from '../support/s3.ts';
 export interface World {
   /** A directory of this test's own, gone after it. */
   readonly root: string;
-  readonly settings: NonNullable<HomeStore>;
+  readonly settings: Extract<HomeStore, { kind: 's3' | 'directory' }>;
   readonly store: OutsideStore;
   home(name?: string, options?: Partial<HomeOptions>): Promise<Home>;
   /** Starts something that is ended with the test, if it has not ended by then. */
@@ -112,7 +112,9 @@ async function s3World(): Promise<Begun<S3World>> {
   return { world: { ...world, settings, network, throughNetwork }, end };
 }
 
-async function emptyWorld(settingsIn: (root: string) => NonNullable<HomeStore>): Promise<Begun<World>> {
+async function emptyWorld(
+  settingsIn: (root: string) => Extract<HomeStore, { kind: 's3' | 'directory' }>,
+): Promise<Begun<World>> {
   const root = await realpath(await mkdtemp(join(tmpdir(), 'cliproxyapi-sync-e2e-')));
   const settings = settingsIn(root);
   const store = settings.kind === 's3' ? bucketFromOutside(settings) : directoryFromOutside(settings.path);

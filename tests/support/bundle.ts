@@ -33,6 +33,7 @@ export type HomeStore =
       readonly secretKey: string;
     }
   | { readonly kind: 'directory'; readonly path: string }
+  | { readonly kind: 'variables'; readonly variables: Readonly<Record<string, string>> }
   | undefined;
 
 export interface HomeOptions {
@@ -190,6 +191,8 @@ function storeVariables(store: HomeStore): Record<string, string> {
       };
     case 'directory':
       return { LOCALSTORE_PATH: store.path };
+    case 'variables':
+      return store.variables;
     case undefined:
       return {};
   }
