@@ -5,7 +5,7 @@ import {
   type PostgresNetwork,
   startPostgresNetwork,
 } from '../support/postgres-network.ts';
-import { postgres, postgresFixture, postgresServer } from '../support/postgres-outside.ts';
+import { postgres, postgresFixture, postgresServer, searchPathFixture } from '../support/postgres-outside.ts';
 import { storeContract } from './suite.ts';
 
 describe.skipIf(!postgresServer)('on a real PostgreSQL server', () => {
@@ -17,6 +17,8 @@ describe.skipIf(!postgresServer)('on a real PostgreSQL server', () => {
       `host=${socketDirectory} port=${port} user=${user} password=${password} dbname=postgres`,
     );
   });
+
+  storeContract('the PostgreSQL store in a schema that the DSN chooses', searchPathFixture);
 
   describe('behind TLS', () => {
     let certificates: Certificates;

@@ -32,6 +32,8 @@ export type Fault =
   | 'lost'
   /** The statement arrives and is carried out, and the connection breaks before its answer does. */
   | 'lost-answer'
+  /** The connection breaks as soon as the statement has arrived: the server goes on with it, and nobody waits. */
+  | 'lost-midway'
   /** Nothing comes back, ever. */
   | 'silence';
 
@@ -110,6 +112,12 @@ export async function startPostgresNetwork(
           if (fault === 'lost') {
             client.destroy();
             server.destroy();
+            return;
+          }
+          if (fault === 'lost-midway') {
+            client.removeAllListeners('close');
+            client.destroy();
+            server.end(message);
             return;
           }
           if (fault !== undefined) muted = true;

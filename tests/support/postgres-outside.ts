@@ -80,9 +80,23 @@ export function schemaFromOutside(schema: string, uri = postgres().uri): Outside
 /** A fresh schema on the server that this `PGSTORE_DSN` leads to, for the contract. */
 export async function postgresFixture(dsn: string): Promise<StoreFixture> {
   const schema = freshSchema();
+  return fixture(schema, optionsFrom(dsn, schema));
+}
+
+/** The same, where `PGSTORE_SCHEMA` is not set, and the DSN says in which schema the tables are. */
+export async function searchPathFixture(): Promise<StoreFixture> {
+  const schema = freshSchema().replaceAll(/\W/g, '_').toLowerCase();
+  const client = new pg.Client(postgres().uri);
+  await client.connect();
+  await client.query(`CREATE SCHEMA ${schema}`);
+  await client.end();
+  return fixture(schema, optionsFrom(`${postgres().uri}?search_path=${schema}`, undefined));
+}
+
+function fixture(schema: string, options: PostgresOptions): StoreFixture {
   const outside = schemaFromOutside(schema);
   return {
-    open: (memory) => postgresStore(optionsFrom(dsn, schema), memory),
+    open: (memory) => postgresStore(options, memory),
     async writeForeign(area, name, bytes) {
       if (area === 'current') return outside.upsert('auth_store', name, String(bytes));
       await outside.query(

@@ -156,10 +156,11 @@ async function startOnce({ initdb, postgres }: PostgresPrograms): Promise<Postgr
 
 /**
  * Starts the server whenever it reads a line, and ends it when standard input closes, which it also does when
- * whoever started it is killed: nothing is left behind then either. `$0` is the directory, `$@` the command.
+ * whoever started it is killed, or the whole group is interrupted: nothing is left behind then either. `$0` is the directory, `$@` the command.
  */
 const KEEPER = `
 exec 3<&0
+trap : HUP INT TERM
 pid=
 while read -r _ <&3; do
   [ -z "$pid" ] || wait "$pid"

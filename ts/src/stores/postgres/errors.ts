@@ -164,6 +164,12 @@ function explainPooler(error: unknown, { user, database, host }: ErrorContext): 
     );
   }
   if (/no such database/i.test(message)) return noDatabase(database, host);
+  if (/unsupported startup parameter/i.test(message)) {
+    return misconfigured(
+      `the pooler at ${host} does not take a parameter in PGSTORE_DSN`,
+      'Remove what is not about the connection from PGSTORE_DSN, or name the server itself.',
+    );
+  }
   return undefined;
 }
 
@@ -196,8 +202,12 @@ function explainState(code: string, error: unknown, context: ErrorContext): Expl
         `the server only lets us read (a replica, or default_transaction_read_only)`,
         'Name the primary server in PGSTORE_DSN; with several hosts add target_session_attrs=read-write.',
       );
-    case '42P01':
     case '3F000':
+      return refused(
+        'there is no schema to put the tables into',
+        'Set PGSTORE_SCHEMA, such as cliproxy; it is made if it is missing.',
+      );
+    case '42P01':
       return refused(
         'a table of the store is not there',
         'Run `cliproxyapi-sync sync`, which makes what is missing.',
@@ -225,9 +235,13 @@ function explainState(code: string, error: unknown, context: ErrorContext): Expl
     case '57P02':
     case '57P03':
       return unreachable('the server is being started or stopped');
+    case '42601':
+      return refused(
+        `the server does not understand it (${said})`,
+        'Check that it is PostgreSQL 12 or later, and the options in PGSTORE_DSN.',
+      );
     case '42704':
     case '22023':
-    case '42601':
       return misconfigured(
         'the server does not know a parameter in PGSTORE_DSN, or its value',
         "Compare the parameters in PGSTORE_DSN with those of PostgreSQL's documentation. One that is not libpq's own is handed to the server as a setting.",

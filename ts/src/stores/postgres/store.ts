@@ -24,7 +24,7 @@ export interface PostgresOptions {
 const USUAL_SIZE = 16 * 1024;
 
 /**
- * A schema of a PostgreSQL server (11 or later) with CLIProxyAPI's own tables. Loads the driver: to be imported only
+ * A schema of a PostgreSQL server (12 or later) with CLIProxyAPI's own tables. Loads the driver: to be imported only
  * when it is used.
  */
 export function postgresStore(options: PostgresOptions, memory: StoreMemory): Store {
@@ -56,13 +56,15 @@ export function postgresStore(options: PostgresOptions, memory: StoreMemory): St
       await memory.write({ marker: rememberMarker(found) });
   }
 
-  /** Makes what is missing. Hosts that do so at once wait for each other; CLIProxyAPI, which does not, is caught by a second try. */
+  /**
+   * Makes what is missing. Where others do so at once (hosts of ours, CLIProxyAPI), the server ends all but one with
+   * an error in spite of IF NOT EXISTS; the second try finds it made.
+   */
   async function make(found: Found, proposal: StoreMarker): Promise<StoreMarker> {
     const { marker } = schema.tables;
     const content = Buffer.from(markerBytes(proposal, new Date())).toString('base64');
     const rows = await database.script<{ readonly content: Buffer }>(
       [
-        `SELECT pg_advisory_xact_lock(${LOCK})`,
         ...creationOf(options.schema, found),
         `INSERT INTO ${marker} (id, content) VALUES ('${MARKER_ID}', decode('${content}', 'base64')) ON CONFLICT DO NOTHING`,
         `SELECT content FROM ${marker} WHERE id = '${MARKER_ID}'`,
@@ -121,6 +123,3 @@ export function postgresStore(options: PostgresOptions, memory: StoreMemory): St
     close: () => database.close(),
   };
 }
-
-/** Random, the same for all hosts. */
-const LOCK = 7_313_409_285_617;
