@@ -144,6 +144,21 @@ describe('the branches', () => {
     });
   });
 
+  test('are asked of the server again where a change has nothing to write to one of them', async () => {
+    const store = await prepared();
+    await store.commit([create('a.json', credential('a'))]);
+    world.outside.write('master', { 'auths/a.json': credential('b') });
+    const put = { kind: 'put', bytes: credential('a'), seen: undefined } as const;
+    expect(await store.commit([{ name: named('a.json'), keep: [], current: put }])).toEqual([
+      { kind: 'lost', step: 'current' },
+    ]);
+    const keep = [entry(credential('new'))];
+    world.outside.write('master', { 'auths/a.json': credential('c') });
+    expect(
+      await store.commit([{ name: named('a.json'), keep, current: { ...put, bytes: credential('b') } }]),
+    ).toEqual([{ kind: 'lost', step: 'current' }]);
+  });
+
   test('a store that was only looked at is as it was', async () => {
     const store = world.open();
     expect((await store.list()).present).toBe(false);
@@ -628,7 +643,10 @@ describe('the git program', () => {
     const store = world.open(http);
     const listing = errorOf(store.list());
     await new Promise((resolve) => setTimeout(resolve, 500));
+    const processes = () => execFileSync('ps', ['-eo', 'args', 'ww']).toString().includes(http.url);
+    expect(processes()).toBe(true);
     await store.close();
+    expect(processes()).toBe(false);
     expect(await listing).toMatchObject({ kind: 'unreachable' });
   });
 });
@@ -722,9 +740,10 @@ describe('the cache', () => {
     const cacheDir = join(world.home, 'other');
     const reader = world.open({ ...http, cacheDir });
     await reader.list();
+    await reader.close();
     await writer.commit([create('one-more.json', credential('y'))]);
     const before = objectsIn(cacheDir);
-    const listing = await reader.list();
+    const listing = await world.open({ ...http, cacheDir }).list();
     expect(listing.current.size).toBe(301);
     // Two commits, the trees on the way to the file, its blobs.
     expect(objectsIn(cacheDir) - before).toBeLessThan(20);
@@ -784,15 +803,17 @@ describe('a proxy with its native store on', () => {
     config(world, 'core.logAllRefUpdates', 'always');
     let theirs = 0;
     let ours = 0;
-    let done = false;
+    const until = Date.now() + 40_000;
+    const isDone = () => (theirs > 2 && ours > 2) || Date.now() > until;
     await Promise.all([
       (async () => {
-        for (let round = 0; round < 12; round++)
+        for (let round = 0; !isDone(); round++) {
+          await new Promise((resolve) => setTimeout(resolve, Math.random() * 500));
           if (await proxy.save('auths/shared.json', credential(`native ${round}`))) theirs++;
-        done = true;
+        }
       })(),
       (async () => {
-        for (let round = 0; !done; round++) {
+        for (let round = 0; !isDone(); round++) {
           await new Promise((resolve) => setTimeout(resolve, Math.random() * 1_000));
           const seen = (await store.list()).current.get('shared.json')?.tag;
           const [answer] = await readAll(store, [current('shared.json')]);
@@ -847,7 +868,7 @@ describe("the user's own git", () => {
         `[http]\n proxy = http://127.0.0.1:9\n extraHeader = X-Trap: 1\n[transfer]\n fsckObjects = true\n[protocol]\n version = 0\n[remote]\n pushDefault = x\n`,
     );
     await writeFile(join(home, 'attributes'), '* text eol=crlf filter=trap\n');
-    await writeFile(join(home, '.netrc'), 'machine 127.0.0.1 login mallory password wrong\n');
+    await writeFile(join(home, '.netrc'), `machine 127.0.0.1 login git password ${server.token}\n`);
     const hostile: Record<string, string> = {
       HOME: home,
       XDG_CONFIG_HOME: join(home, '.config'),
@@ -882,6 +903,10 @@ describe("the user's own git", () => {
       expect(await store.commit([create(name, content)])).toMatchObject([{ kind: 'done' }]);
       expect(world.outside.read('master', `auths/${name}`)).toEqual(content);
     }
+    const { token: _, ...withoutToken } = http;
+    expect(await errorOf(world.open(withoutToken).list())).toMatchObject({
+      message: expect.stringMatching(/wants a login/),
+    });
     expect(await readdir(home)).not.toContain('trapped');
     expect(await readdir(home)).not.toContain('trace');
     expect(await readdir(home)).not.toContain('elsewhere');

@@ -34,6 +34,7 @@ export type HomeStore =
     }
   | { readonly kind: 'directory'; readonly path: string }
   | { readonly kind: 'variables'; readonly variables: Readonly<Record<string, string>> }
+  | { readonly kind: 'git'; readonly url: string; readonly token?: string }
   | undefined;
 
 export interface HomeOptions {
@@ -193,6 +194,11 @@ function storeVariables(store: HomeStore): Record<string, string> {
       return { LOCALSTORE_PATH: store.path };
     case 'variables':
       return store.variables;
+    case 'git':
+      return {
+        GITSTORE_GIT_URL: store.url,
+        ...(store.token !== undefined && { GITSTORE_GIT_TOKEN: store.token }),
+      };
     case undefined:
       return {};
   }

@@ -109,7 +109,8 @@ export function repositoryFromOutside(path: string): GitFromOutside {
         if (before !== undefined) git(path, ['read-tree', before], { env });
         for (const [file, bytes] of Object.entries(files)) {
           if (bytes === undefined) {
-            git(path, ['update-index', '--force-remove', '--', file], { env });
+            const removal = Buffer.from(`0 ${'0'.repeat(40)}\t${file}\0`);
+            git(path, ['update-index', '-z', '--index-info'], { env, input: removal });
             continue;
           }
           const oid = git(path, ['hash-object', '-w', '--stdin', '--no-filters'], { input: bytes });

@@ -108,7 +108,7 @@ describe('a variable', () => {
   it('native mode puts the auth dir where the proxy has it for its store', () => {
     const native = { CLIPROXY_STORE_MODE: 'native', CLIPROXY_HOME: '/proxy' };
     expect(from({ ...native, PGSTORE_DSN: 'host=x' }).authDir).toBe('/proxy/pgstore/auths');
-    expect(from({ ...native, GITSTORE_GIT_URL: 'https://x' }).authDir).toBe('/proxy/gitstore/auths');
+    expect(from({ ...native, GITSTORE_GIT_URL: 'https://x/y.git' }).authDir).toBe('/proxy/gitstore/auths');
   });
 
   it.each([

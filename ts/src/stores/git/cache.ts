@@ -3,13 +3,15 @@
  *
  *     objects/        Git's objects, which all processes share: an object is its content, so nobody disturbs another
  *     heads.json      commits of which all is in objects/
- *     run-ID/         one store's own repository: its refs and locks are nobody else's; gone when it is closed
  *
- * All of it may be removed at any time, and is removed by us when it is damaged or has grown.
+ * All of it may be removed at any time, and is removed by us when it is damaged or has grown. Each store has a
+ * repository of its own on top, with refs and locks that are nobody else's, in the system's temporary directory:
+ * it is gone when the store is closed.
  */
 import { randomUUID } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sha256 } from '../../credential/version.ts';
 import { ensureDirectory, errorCode, writeFileAtomically } from '../../files/atomic-write.ts';
@@ -43,20 +45,20 @@ const MAX_HEADS = 6;
 /** Where git itself would pack, here everything is fetched anew: loose objects are what we wrote, packs what came. */
 const MAX_LOOSE = 12_000;
 const MAX_PACKS = 200;
-/** From then on nobody uses what a process left that was killed. Milliseconds. */
+/** The beginning of the names of what is to be removed. */
+const OLD = 'old-';
+/** From then on nobody is still receiving. Milliseconds. */
 const STALE_MS = 24 * 60 * 60 * 1000;
 
 export function gitCache(options: GitOptions, limits: GitLimits, git: GitProgram): Cache {
   const directory = join(options.cacheDir, sha256(Buffer.from(options.url)).slice(0, 16));
   const objects = join(directory, 'objects');
   const headsFile = join(directory, 'heads.json');
-  const gitDir = join(directory, `run-${randomUUID()}`);
-  const env = gitEnvironment(gitDir, objects, options);
-  const networkEnv = { ...env, ...secretEnvironment(options) };
-  let opened: Promise<void> | undefined;
+  let opened: Promise<string> | undefined;
   let have: ReadonlySet<string> = new Set();
 
-  function open(): Promise<void> {
+  /** Where the repository is, made if it is not there yet. */
+  function open(): Promise<string> {
     opened ??= make().catch((error: unknown) => {
       opened = undefined;
       throw fileError(error, "keep a copy of the repository's content", options.cacheDir);
@@ -64,39 +66,39 @@ export function gitCache(options: GitOptions, limits: GitLimits, git: GitProgram
     return opened;
   }
 
-  async function make(): Promise<void> {
+  async function make(): Promise<string> {
     await ensureDirectory(directory);
-    const left = names(directory).filter((name) => name.startsWith('run-'));
-    await removeStale([...left.map((name) => join(directory, name)), ...incoming(objects)]);
+    await removeLeftovers(directory, objects);
     if (hasGrown(objects)) await discard();
     await mkdir(join(objects, 'pack'), { recursive: true, mode: 0o700 });
-    await mkdir(join(gitDir, 'refs/have'), { recursive: true, mode: 0o700 });
-    await writeFile(join(gitDir, 'config'), repositoryConfig(options, limits), { mode: 0o600 });
-    await writeFile(join(gitDir, 'global'), GLOBAL_CONFIG, { mode: 0o600 });
+    const gitDir = await mkdtemp(join(tmpdir(), 'cliproxyapi-sync-git-'));
+    await mkdir(join(gitDir, 'refs/have'), { recursive: true });
+    await writeFile(join(gitDir, 'config'), repositoryConfig(options, limits));
+    await writeFile(join(gitDir, 'global'), GLOBAL_CONFIG);
+    await writeFile(join(gitDir, 'HEAD'), 'ref: refs/heads/none\n');
     const heads = await readHeads(headsFile);
     have = new Set(heads);
     // As refs, so that a fetch tells the server what it need not send.
     for (const [index, head] of heads.entries())
-      await writeFile(join(gitDir, `refs/have/${index}`), `${head}\n`, { mode: 0o600 });
-    // The last file: what has it is a repository.
-    await writeFile(join(gitDir, 'HEAD'), 'ref: refs/heads/none\n', { mode: 0o600 });
+      await writeFile(join(gitDir, `refs/have/${index}`), `${head}\n`);
+    return gitDir;
   }
 
   /** By a new name first: another process may be adding to it. */
   async function discard(): Promise<void> {
-    const rubbish = join(directory, `run-${randomUUID()}`);
+    const rubbish = join(directory, `${OLD}${randomUUID()}`);
     await rm(headsFile, { force: true });
     await rename(objects, rubbish).catch((error: unknown) => {
       if (errorCode(error) !== 'ENOENT') throw error;
     });
-    await rm(rubbish, { recursive: true, force: true });
+    // What cannot be removed yet is removed when the next store is opened.
+    await rm(rubbish, { recursive: true, force: true }).catch(() => undefined);
   }
 
   return {
     async local(args, input) {
-      await open();
       const { code, stdout, stderr, ended } = await git.run(args, {
-        env,
+        env: gitEnvironment(await open(), objects, options),
         timeoutMs: limits.commandMs,
         ...(input && { input }),
       });
@@ -108,10 +110,14 @@ export function gitCache(options: GitOptions, limits: GitLimits, git: GitProgram
     },
 
     async remote(args, more) {
-      await open();
+      const env = {
+        ...gitEnvironment(await open(), objects, options),
+        ...secretEnvironment(options),
+        ...more,
+      };
       const before = new Set(incoming(objects));
       const answer = await git.run(args, {
-        env: { ...networkEnv, ...more },
+        env,
         timeoutMs: limits.commandMs,
         isTooMuch: () => sizeOf(incoming(objects).filter((path) => !before.has(path))) > limits.fetchBytes,
       });
@@ -121,7 +127,7 @@ export function gitCache(options: GitOptions, limits: GitLimits, git: GitProgram
 
     async ref(name) {
       try {
-        return (await readFile(join(gitDir, name), 'utf8')).trim();
+        return (await readFile(join(await open(), name), 'utf8')).trim();
       } catch (error) {
         throw new CacheDamaged(`${name}: ${errorCode(error)}`);
       }
@@ -145,17 +151,21 @@ export function gitCache(options: GitOptions, limits: GitLimits, git: GitProgram
     },
 
     async reset() {
-      opened = undefined;
+      await removeRepository();
       have = new Set();
-      await discard();
-      await rm(gitDir, { recursive: true, force: true });
+      await discard().catch((error: unknown) => {
+        throw fileError(error, 'remove the copy of what was fetched', options.cacheDir);
+      });
     },
 
-    async close() {
-      await opened?.catch(() => undefined);
-      await rm(gitDir, { recursive: true, force: true }).catch(() => undefined);
-    },
+    close: removeRepository,
   };
+
+  async function removeRepository(): Promise<void> {
+    const gitDir = await opened?.catch(() => undefined);
+    opened = undefined;
+    if (gitDir !== undefined) await rm(gitDir, { recursive: true, force: true }).catch(() => undefined);
+  }
 }
 
 async function readHeads(path: string): Promise<string[]> {
@@ -172,10 +182,14 @@ export function isObjectId(text: unknown): text is string {
   return typeof text === 'string' && /^[0-9a-f]{40}$/.test(text);
 }
 
-async function removeStale(paths: readonly string[]): Promise<void> {
-  for (const path of paths) {
+/** What a process that was killed was about to remove, or had received in part. */
+async function removeLeftovers(directory: string, objects: string): Promise<void> {
+  const old = names(directory).filter((name) => name.startsWith(OLD));
+  for (const name of old)
+    await rm(join(directory, name), { recursive: true, force: true }).catch(() => undefined);
+  for (const path of incoming(objects)) {
     const found = await stat(path).catch(() => undefined);
-    if (found && Date.now() - found.mtimeMs > STALE_MS) await rm(path, { recursive: true, force: true });
+    if (found && Date.now() - found.mtimeMs > STALE_MS) await rm(path, { force: true });
   }
 }
 

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { pipeline, Readable } from 'node:stream';
 import { errorCode } from '../../files/atomic-write.ts';
 import { StoreError } from '../store.ts';
 
@@ -10,8 +11,8 @@ export interface GitProgram {
    * @throws StoreError (configuration) if there is no such program.
    */
   run(args: readonly string[], options: GitRunOptions): Promise<GitAnswer>;
-  /** Ends all that still runs. */
-  close(): void;
+  /** Ends all that still runs, and waits for it; nothing is begun any more. */
+  close(): Promise<void>;
 }
 
 export interface GitRunOptions {
@@ -32,17 +33,23 @@ export interface GitAnswer {
   readonly ended?: 'late' | 'too-much' | 'closed';
 }
 
+interface Running {
+  readonly end: (why: NonNullable<GitAnswer['ended']>) => void;
+  readonly exited: Promise<void>;
+}
+
 const GRACE_MS = 1_000;
 const WATCH_MS = 100;
 /** Messages; a server may send as many as it likes. */
 const MAX_STDERR = 64 * 1024;
 
 export function gitProgram(program: string): GitProgram {
-  const running = new Map<ChildProcess, (why: NonNullable<GitAnswer['ended']>) => void>();
+  const running = new Set<Running>();
   let closed = false;
 
   return {
     run(args, { env, timeoutMs, input, isTooMuch }) {
+      if (closed) return Promise.resolve({ code: 128, stdout: Buffer.alloc(0), stderr: '', ended: 'closed' });
       return new Promise((resolve, reject) => {
         const child = spawn(program, args, {
           cwd: '/',
@@ -59,12 +66,17 @@ export function gitProgram(program: string): GitProgram {
           signal(child, 'SIGTERM');
           timers.push(setTimeout(() => signal(child, 'SIGKILL'), GRACE_MS));
         };
-        running.set(child, end);
+        const exited = new Promise<void>((done) => {
+          child.once('exit', () => done());
+          child.once('error', () => done());
+        });
+        const self = { end, exited };
+        running.add(self);
         timers.push(setTimeout(() => end('late'), timeoutMs));
         if (isTooMuch) timers.push(setInterval(() => isTooMuch() && end('too-much'), WATCH_MS));
         const settle = () => {
           for (const timer of timers) clearTimeout(timer);
-          running.delete(child);
+          running.delete(self);
         };
 
         child.once('error', (error) => {
@@ -86,32 +98,21 @@ export function gitProgram(program: string): GitProgram {
           child.stderr.destroy();
           resolve({ code: code ?? 128, stdout: Buffer.concat(stdout), stderr, ...(ended && { ended }) });
         });
-        // It may end without reading all.
-        child.stdin.on('error', () => undefined);
-        void feed(child, input ?? []);
-        if (closed) end('closed');
+        // It may end without reading all, which its exit code tells.
+        pipeline(Readable.from(input ?? []), child.stdin, () => undefined);
       });
     },
 
-    close() {
+    async close() {
       closed = true;
-      for (const end of running.values()) end('closed');
+      await Promise.all(
+        [...running].map(({ end, exited }) => {
+          end('closed');
+          return exited;
+        }),
+      );
     },
   };
-}
-
-async function feed({ stdin }: ChildProcess, input: Iterable<Uint8Array | string>): Promise<void> {
-  if (!stdin) return;
-  for (const part of input) {
-    if (stdin.destroyed) return;
-    if (!stdin.write(part)) {
-      await new Promise<void>((done) => {
-        stdin.once('drain', done);
-        stdin.once('close', done);
-      });
-    }
-  }
-  stdin.end();
 }
 
 /** To the whole group: git starts others that do the talking. */

@@ -215,7 +215,7 @@ export function gitStore(options: GitOptions, memory: StoreMemory): Store {
     ],
 
     async close() {
-      program.close();
+      await program.close();
       await cache.close();
     },
   };
