@@ -53,10 +53,13 @@ export {
 export type { Fault, S3Request } from '../support/fault-proxy.ts';
 export { s3Server } from '../support/s3.ts';
 
+/** A store that a world makes itself. */
+type OwnStore = Exclude<NonNullable<HomeStore>, { kind: 'variables' }>;
+
 export interface World {
   /** A directory of this test's own, gone after it. */
   readonly root: string;
-  readonly settings: NonNullable<HomeStore>;
+  readonly settings: OwnStore;
   readonly store: OutsideStore;
   home(name?: string, options?: Partial<HomeOptions>): Promise<Home>;
   /** Starts something that is ended with the test, if it has not ended by then. */
@@ -162,7 +165,7 @@ async function s3World(): Promise<Begun<S3World>> {
 }
 
 async function emptyWorld(
-  settingsIn: (root: string) => NonNullable<HomeStore>,
+  settingsIn: (root: string) => OwnStore,
   storeIn: (root: string) => OutsideStore,
 ): Promise<Begun<World>> {
   const root = await realpath(await mkdtemp(join(tmpdir(), 'cliproxyapi-sync-e2e-')));

@@ -33,6 +33,7 @@ export type HomeStore =
       readonly secretKey: string;
     }
   | { readonly kind: 'directory'; readonly path: string }
+  | { readonly kind: 'variables'; readonly variables: Readonly<Record<string, string>> }
   | { readonly kind: 'git'; readonly url: string; readonly token?: string }
   | undefined;
 
@@ -191,6 +192,8 @@ function storeVariables(store: HomeStore): Record<string, string> {
       };
     case 'directory':
       return { LOCALSTORE_PATH: store.path };
+    case 'variables':
+      return store.variables;
     case 'git':
       return {
         GITSTORE_GIT_URL: store.url,

@@ -40,8 +40,14 @@ function template(content: string): void {
   writeFileSync(join(proxyHome, 'config.template.yaml'), content);
 }
 
-function put(env: Record<string, string> = {}, home = proxyHome, mind = memory) {
-  const settings = { proxyHome: home, authDir: join(home, 'pgstore/auths'), environment: [{ values: env }] };
+function put(
+  env: Record<string, string> = {},
+  home = proxyHome,
+  mind = memory,
+  more: { readonly configDefault?: string } = {},
+) {
+  const authDir = join(home, 'pgstore/auths');
+  const settings = { proxyHome: home, stateDir: home, authDir, environment: [{ values: env }], ...more };
   return putStoreConfig(settings, store, mind, 'laptop');
 }
 
@@ -118,6 +124,23 @@ describe('the config in the store', () => {
     expect(parse(text())).toMatchObject({ port: 3 });
   });
 
+  test('a default is put where there is nothing, and followed as long as nobody else changes it', async () => {
+    const configDefault = join(proxyHome, 'default.yaml');
+    const follow = (content: string) => {
+      writeFileSync(configDefault, content);
+      return put({}, proxyHome, memory, { configDefault });
+    };
+    inStore('port: 9\n');
+    expect(await follow('port: 1\n')).toMatchObject({ kind: 'unchanged' });
+    stored = undefined;
+    expect(await follow('port: 1\n')).toMatchObject({ kind: 'put' });
+    expect(await follow('port: 2\n')).toMatchObject({ kind: 'put' });
+    expect(parse(text())).toMatchObject({ port: 2 });
+    inStore(`${text()}debug: true\n`);
+    expect(await follow('port: 3\n')).toMatchObject({ kind: 'changed-there' });
+    expect(parse(text())).toMatchObject({ port: 2, debug: true });
+  });
+
   test('another host was faster: what it put is looked at, and kept', async () => {
     template('port: 1\n');
     let isFirst = true;
@@ -129,7 +152,7 @@ describe('the config in the store', () => {
         return store.commitConfig(change);
       },
     };
-    const settings = { proxyHome, authDir: join(proxyHome, 'a'), environment: [] };
+    const settings = { proxyHome, stateDir: proxyHome, authDir: join(proxyHome, 'a'), environment: [] };
     expect(await putStoreConfig(settings, racing, memory, 'laptop')).toMatchObject({ kind: 'put' });
     expect(changes[0]?.keep.map(({ bytes }) => Buffer.from(bytes).toString())).toContain('port: 9\n');
   });

@@ -196,6 +196,18 @@ describe('loading', () => {
     expect((await loadSettings({ env, envFile: join(home, 'c') })).hostName).toBe('argument');
   });
 
+  it('says which option names a file that is missing, where the Nix modules run it', async () => {
+    const env = {
+      HOME: home,
+      CLIPROXY_ENV_FILE: '/does/not/exist',
+      CLIPROXY_ENV_FILE_OPTION: 'services.cliproxyapi.environmentFiles',
+    };
+    await expect(loadSettings({ env })).rejects.toMatchObject({
+      message: expect.stringContaining('(CLIPROXY_ENV_FILE) does not exist'),
+      remedy: expect.stringContaining('with services.cliproxyapi.environmentFiles.'),
+    });
+  });
+
   it('reads several files from CLIPROXY_ENV_FILE, the later one winning', async () => {
     await write('a', 'CLIPROXY_HOST_NAME=a\nCLIPROXY_LOCK_WAIT=1');
     await write('b', 'CLIPROXY_HOST_NAME=b');

@@ -2,7 +2,16 @@ import { Command, CommanderError, Option } from 'commander';
 import { printable } from '../credential/name.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 import { VERSION } from '../version.ts';
-import { type CommonOptions, EXIT, type ExitCode, explain, levelOf, type RunOptions } from './options.ts';
+import { defineMigrate } from './migrate.ts';
+import {
+  type CommonOptions,
+  EXIT,
+  type ExitCode,
+  explain,
+  levelOf,
+  type RunOptions,
+  STORE_NAMES,
+} from './options.ts';
 import { defineServices } from './services.ts';
 import { syncCommand } from './sync.ts';
 
@@ -76,6 +85,9 @@ Exit codes: 0 done; 1 something failed or was refused; 2 usage; 75 try again; 78
     const command = define(name, `cliproxyapi-sync ${name}`, setExit).copyInheritedSettings(root);
     root.addCommand(command);
   }
+  root.addCommand(
+    defineMigrate(async (options, action) => setExit(await act(options, action))).copyInheritedSettings(root),
+  );
   const services = defineServices(async (options, action) => setExit(await act(options, action)));
   root.addCommand(services.copyInheritedSettings(root));
 
@@ -99,6 +111,7 @@ function define(
       '--env-file <path>',
       'read variables from this file instead of CLIPROXY_ENV_FILE or ~/dotfiles/.env',
     )
+    .addOption(storeOption())
     .addOption(new Option('--verbose', 'say more').conflicts('quiet'))
     .option('--quiet', 'say only what is wrong');
   if (name === 'start' || name === 'exec') {
@@ -128,6 +141,10 @@ function define(
     .action(async (options: RunOptions) => {
       setExit(await act(options, (terminal) => syncCommand(name, options, terminal)));
     });
+}
+
+function storeOption(): Option {
+  return new Option('--store <kind>', 'use this store, whatever else is configured').choices(STORE_NAMES);
 }
 
 const DESCRIPTIONS = {

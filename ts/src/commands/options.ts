@@ -5,9 +5,15 @@ import { StoreError } from '../stores/store.ts';
 import { StateError } from '../sync/state.ts';
 import type { Level, Terminal } from '../terminal/terminal.ts';
 
+/** The names of stores on the command line. */
+export const STORE_KINDS = { postgres: 'postgres', s3: 's3', git: 'git', local: 'directory' } as const;
+export type StoreName = keyof typeof STORE_KINDS;
+export const STORE_NAMES = Object.keys(STORE_KINDS) as readonly StoreName[];
+
 /** As commander gives them. */
 export interface CommonOptions {
   readonly envFile?: string;
+  readonly store?: StoreName;
   readonly json?: boolean;
   readonly verbose?: boolean;
   readonly quiet?: boolean;

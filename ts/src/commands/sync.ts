@@ -4,7 +4,7 @@ import { openStore } from '../stores/open.ts';
 import { type RunReport, run } from '../sync/run.ts';
 import { printReport, reportJson } from '../terminal/report.ts';
 import type { Terminal } from '../terminal/terminal.ts';
-import { type CommonOptions, credentialNames, type RunOptions } from './options.ts';
+import { type CommonOptions, credentialNames, type RunOptions, STORE_KINDS } from './options.ts';
 
 export type SyncCommand = 'hydrate' | 'backup' | 'sync';
 
@@ -24,8 +24,12 @@ export async function syncCommand(
 }
 
 /** The settings, with what a person should know about them said. */
-export async function settingsFor({ envFile }: CommonOptions, terminal: Terminal): Promise<Settings> {
-  const settings = await loadSettings({ env: process.env, ...(envFile !== undefined && { envFile }) });
+export async function settingsFor({ envFile, store }: CommonOptions, terminal: Terminal): Promise<Settings> {
+  const settings = await loadSettings({
+    env: process.env,
+    ...(envFile !== undefined && { envFile }),
+    ...(store !== undefined && { store: STORE_KINDS[store] }),
+  });
   for (const warning of settings.warnings) terminal.warn(warning);
   for (const { variable } of settings.ignored) {
     terminal.warn(`${variable} has no effect: ${settings.chosenBy} chooses the store`);

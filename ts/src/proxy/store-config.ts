@@ -1,7 +1,7 @@
 /** The config in the store, which is where a native proxy reads it. */
 import { sha256 } from '../credential/version.ts';
 import type { ConfigEntry, Store, StoredObject, StoreMemory } from '../stores/store.ts';
-import { authDirIn } from './render-config.ts';
+import { authDirIn, fingerprint } from './render-config.ts';
 import {
   type ConfigSettings,
   defaultTemplate,
@@ -29,7 +29,8 @@ const MAX_ROUNDS = 5;
 
 /**
  * Makes the store's config what the template says, on the condition of what was there, and keeps what it replaces.
- * Without a template the store's config stands; where the store has none, it gets the one in the proxy's home.
+ * Without a template the store's config stands; where the store has none, it gets the one in the proxy's home, or
+ * `CLIPROXY_CONFIG_DEFAULT`, which it follows from then on as long as nobody else changes it.
  *
  * Whether the template changed is told by a hash of what it comes to on this host. The auth dir does not count: a
  * native proxy does not go by it, and every host would have another one.
@@ -60,23 +61,33 @@ async function putOnce(
   stored: StoredObject | undefined,
 ): Promise<StoreConfigOutcome | 'lost'> {
   const template = await findTemplate(settings);
-  if (template === undefined && stored !== undefined) return { kind: 'unchanged', warnings: [] };
-  const source = template ?? (await findConfig(settings)) ?? (await defaultTemplate(settings));
-  if (source === undefined) return { kind: 'missing' };
+  const remembered = memory.read();
+  const source =
+    template ??
+    (stored === undefined ? await findConfig(settings) : undefined) ??
+    // What this host never put there is not its to replace, by a mere default.
+    (stored === undefined || remembered.rendered !== undefined ? await defaultTemplate(settings) : undefined);
+  if (source === undefined) return stored ? { kind: 'unchanged', warnings: [] } : { kind: 'missing' };
 
-  const { text = '', warnings } = await renderSource(settings, source, undefined, settings.authDir);
-  const rendered = sha256(Buffer.from(text));
-  if (stored === undefined) return put(text);
+  const { whole, warnings } = await renderSource(settings, source, undefined, settings.authDir);
+  const rendered = sha256(Buffer.from(whole));
+  if (stored === undefined) return put(whole);
 
   const there = Buffer.from(stored.bytes).toString('utf8');
   const authDir = (await authDirIn(there)) ?? settings.authDir;
   const wanted = await renderSource(settings, source, there, authDir);
   if (wanted.text === undefined) {
-    await memory.write({ rendered });
+    await agree(there);
     return { kind: 'unchanged', warnings };
   }
-  if (memory.read().rendered === rendered) return { kind: 'changed-there', warnings };
+  const isEdited = remembered.agreed !== (await fingerprint(there, wanted.whole));
+  if (remembered.rendered === rendered || (template === undefined && isEdited))
+    return { kind: 'changed-there', warnings };
   return put(wanted.text);
+
+  async function agree(content: string): Promise<void> {
+    await memory.write({ rendered, agreed: (await fingerprint(content, whole)) ?? '' });
+  }
 
   async function put(content: string): Promise<StoreConfigOutcome | 'lost'> {
     const bytes = Buffer.from(content);
@@ -90,7 +101,7 @@ async function putOnce(
       ],
     });
     if (outcome.kind === 'lost') return 'lost';
-    await memory.write({ rendered });
+    await agree(content);
     return { kind: 'put', warnings };
   }
 }

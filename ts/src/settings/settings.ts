@@ -3,7 +3,7 @@ import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import { type EnvFile, readEnvFile } from './env-file.ts';
 import { isWithin, type Paths, pathsFrom } from './paths.ts';
 import { SettingsError } from './settings-error.ts';
-import { chooseStore, STORE_VARIABLES, type StoreChoice } from './store-settings.ts';
+import { chooseStore, STORE_VARIABLES, type StoreChoice, type StoreSettings } from './store-settings.ts';
 import { type Environment, lookup, lookupWithEmpty } from './variables.ts';
 
 /** Everything that variables decide, checked. All paths are absolute; whether they exist was not looked at. */
@@ -45,6 +45,8 @@ export interface SettingsSource {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** `--env-file`: instead of `CLIPROXY_ENV_FILE` and the default one. Relative to the working directory. */
   readonly envFile?: string;
+  /** `--store`: the one to use, whatever else is configured. */
+  readonly store?: StoreSettings['kind'];
   /** Instead of HOME. */
   readonly home?: string;
 }
@@ -54,21 +56,26 @@ export interface SettingsSource {
  *
  * @throws SettingsError (exit 78) naming the variable or file.
  */
-export async function loadSettings({ env, envFile, home }: SettingsSource): Promise<Settings> {
+export async function loadSettings({ env, envFile, store, home }: SettingsSource): Promise<Settings> {
   const paths = pathsFrom([{ values: env }], home);
   const files: EnvFile[] = [];
-  for (const { path, source, mayBeMissing } of envFilesToRead(env, paths, envFile)) {
-    const file = await readEnvFile(path, source, mayBeMissing);
+  for (const { path, source, mayBeMissing, option } of envFilesToRead(env, paths, envFile)) {
+    const file = await readEnvFile(path, source, mayBeMissing, option);
     if (file !== undefined) files.push(file);
   }
-  return settingsFrom({ env, files, ...(home !== undefined && { home }) });
+  return settingsFrom({ env, files, ...(store && { store }), ...(home !== undefined && { home }) });
 }
 
 function envFilesToRead(
   env: SettingsSource['env'],
   paths: Paths,
   argument: string | undefined,
-): { readonly path: string; readonly source: string; readonly mayBeMissing: boolean }[] {
+): {
+  readonly path: string;
+  readonly source: string;
+  readonly mayBeMissing: boolean;
+  readonly option?: string;
+}[] {
   if (argument !== undefined) {
     const source = '--env-file';
     if (argument.trim() === '')
@@ -77,28 +84,32 @@ function envFilesToRead(
     return [{ path, source, mayBeMissing: false }];
   }
   const source = 'CLIPROXY_ENV_FILE';
+  // The Nix modules set both variables.
+  const option = lookup([{ values: env }], 'CLIPROXY_ENV_FILE_OPTION') ?? source;
   const named = lookup([{ values: env }], source);
   if (named !== undefined) {
     return named
       .split(delimiter)
       .map((path) => path.trim())
       .filter((path) => path !== '')
-      .map((path) => ({ path: paths.absolute(path, source), source, mayBeMissing: false }));
+      .map((path) => ({ path: paths.absolute(path, source), source, mayBeMissing: false, option }));
   }
   // Without a HOME there is no default file; whatever else needs one says so.
   if (paths.homeDir === undefined) return [];
-  return [{ path: join(paths.homeDir, 'dotfiles/.env'), source, mayBeMissing: true }];
+  return [{ path: join(paths.homeDir, 'dotfiles/.env'), source, mayBeMissing: true, option }];
 }
 
 /** The settings that this environment and these env files (the first named first) give. Pure. */
 export function settingsFrom({
   env,
   files = [],
+  store,
   home,
   host = hostname(),
 }: {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly files?: readonly EnvFile[];
+  readonly store?: StoreSettings['kind'];
   readonly home?: string;
   readonly host?: string;
 }): Settings {
@@ -107,7 +118,7 @@ export function settingsFrom({
   const proxyHome = paths.variable('CLIPROXY_HOME') ?? join(paths.home('CLIPROXY_HOME'), '.cli-proxy-api');
   const ccsDir = ccsDirFrom(environment, paths);
   const stateDir = stateDirFrom(environment, paths);
-  const choice = chooseStore(environment, paths, stateDir);
+  const choice = chooseStore(environment, paths, stateDir, store);
   const storeMode = storeModeFrom(environment, choice);
   const authDirIn = (folder: string) => join(proxyHome, folder, 'auths');
   const authDir = authDirIn(LOCAL_FOLDERS[storeMode === 'native' ? choice.store.kind : 'directory']);

@@ -80,23 +80,47 @@ export const STORE_VARIABLES = {
 } as const satisfies Record<StoreSettings['kind'], readonly [string, ...string[]]>;
 
 /**
- * The store to use: PostgreSQL before S3 before Git before a directory, as CLIProxyAPI chooses (cmd/server/main.go).
+ * The store to use: PostgreSQL before S3 before Git before a directory, as CLIProxyAPI chooses (cmd/server/main.go),
+ * or the one that `--store` names.
  *
  * @throws SettingsError if the one to use is half-configured or cannot be right. One that would be ignored
  *   anyway is not looked at further.
  */
-export function chooseStore(environment: Environment, paths: Paths, stateDir: string): StoreChoice {
+export function chooseStore(
+  environment: Environment,
+  paths: Paths,
+  stateDir: string,
+  wanted?: StoreSettings['kind'],
+): StoreChoice {
   const named = KINDS.flatMap((kind) => {
     const variable = STORE_VARIABLES[kind].find(
       (name) => isSign(name) && lookup(environment, name) !== undefined,
     );
     return variable === undefined ? [] : [{ kind, variable }];
   });
-  const [first, ...ignored] = named;
-  if (first === undefined) {
-    return { store: { kind: 'directory', path: join(stateDir, 'store') }, chosenBy: undefined, ignored };
+  if (wanted !== undefined) {
+    const ignored = named.filter(({ kind }) => kind !== wanted);
+    return { store: storeOfKind(wanted, environment, paths, stateDir), chosenBy: '--store', ignored };
   }
-  return { store: READERS[first.kind](environment, paths), chosenBy: first.variable, ignored };
+  const [first, ...ignored] = named;
+  const store = storeOfKind(first?.kind ?? 'directory', environment, paths, stateDir);
+  return { store, chosenBy: first?.variable, ignored };
+}
+
+/**
+ * The store of this kind; a directory needs no variable.
+ *
+ * @throws SettingsError as `chooseStore`.
+ */
+export function storeOfKind(
+  kind: StoreSettings['kind'],
+  environment: Environment,
+  paths: Paths,
+  stateDir: string,
+): StoreSettings {
+  if (kind === 'directory' && lookup(environment, 'LOCALSTORE_PATH') === undefined)
+    return { kind, path: join(stateDir, 'store') };
+  return READERS[kind](environment, paths);
 }
 
 const KINDS = ['postgres', 's3', 'git', 'directory'] as const;
@@ -171,9 +195,11 @@ function required<Name extends string>(
   const found = names.map((name) => [name, lookup(environment, name)] as const);
   const missing = found.filter(([, value]) => value === undefined).map(([name]) => name);
   if (missing.length > 0) {
+    const what = `${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} not set`;
+    const isHalf = missing.length < names.length;
     throw new SettingsError(
-      `the ${store} store is half-configured: ${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} not set`,
-      `Set ${missing.join(', ')} in the env file, or remove the other variables of this store (${names[0]?.split('_')[0]}_...).`,
+      `the ${store} store is ${isHalf ? 'half-configured' : 'not configured'}: ${what}`,
+      `Set ${missing.join(', ')} in the env file${isHalf ? `, or remove the other variables of this store (${names[0]?.split('_')[0]}_...)` : ''}.`,
     );
   }
   return Object.fromEntries(found) as Record<Name, string>;

@@ -297,7 +297,11 @@ async function newWeaknesses(store: Store, state: State): Promise<readonly strin
   return weaknesses;
 }
 
-function checkMarker(marker: StoreMarker | undefined, store: Store): void {
+/** Refuses a store that a newer program wrote.
+ *
+ * @throws StateError `newer`.
+ */
+export function checkMarker(marker: StoreMarker | undefined, store: Store): void {
   if (marker && marker.format > STORE_FORMAT) {
     throw new StateError(
       'newer',

@@ -8,8 +8,9 @@
  *     history/NAME/VERSION.json     versions kept here because no store could be written
  *     rejected/NAME/SHA256          replaced files that were no credentials
  *     configs/SHA256.yaml           configs that a native proxy changed and did not bring to the store
- *     native-proxy.json             which process is the native proxy: native-proxy.ts
- *     taken-over.json               what was taken over from former auth dirs: take-over.ts
+ *
+ * Beside it are native-proxy.json and taken-over.json (native-proxy.ts, take-over.ts), config.json
+ * (proxy/written-config.ts), generations/ (services/generations.ts) and the lock.
  */
 import { randomUUID } from 'node:crypto';
 import { readFile, rename } from 'node:fs/promises';
