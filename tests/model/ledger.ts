@@ -1,0 +1,242 @@
+/**
+ * The invariants. The ledger sees every change that any of our programs makes, before it happens, and knows the whole
+ * world: so each rule is said once, about every single write, and not about the end of a run.
+ */
+import { compareFreshness } from '../../ts/src/credential/freshness.ts';
+import { contentOf, parseCredential, type Version, type VersionId, versionOf } from '../../ts/src/credential/version.ts';
+import { type Host, inodeOf, keptOnHost, LOCAL_PLACES, PATHS } from './host.ts';
+import { type Machine, simulation } from './machine/process.ts';
+import type { StoreArea, Witness } from './machine/witness.ts';
+import type { Cloud } from './memory-store.ts';
+
+/** A promise was broken. */
+export class Violation extends Error {
+  readonly invariant: string;
+
+  constructor(invariant: string, message: string) {
+    super(`${invariant}: ${message}`);
+    this.invariant = invariant;
+  }
+}
+
+export interface Ledger extends Witness {
+  readonly violations: Violation[];
+  /** A version by another program; `what` is how a person would call it. */
+  made(name: string, bytes: Buffer, what: string): void;
+  /** Another program wrote the store's current object. */
+  native(name: string, bytes: Buffer | undefined): void;
+  /** A person put this version back after it was deleted: it may live again. */
+  putBack(name: string, bytes: Buffer): void;
+  /** The store was wiped, history and all: what was known of order and deletions is gone. */
+  forget(): void;
+  /** Whether a version of a credential is anywhere at all. */
+  isHeld(name: string, id: VersionId): boolean;
+  /** All versions that are anywhere, as `name id`. */
+  everything(): Set<string>;
+  label(id: VersionId): string;
+  violate(invariant: string, message: string): void;
+}
+
+const parsedBytes = new WeakMap<Uint8Array, Version | 'invalid'>();
+
+/** The version in these bytes; undefined if they are no credential. Remembered by buffer: none ever changes. */
+export function versionIn(bytes: Uint8Array | undefined): Version | undefined {
+  if (!bytes) return undefined;
+  const known = parsedBytes.get(bytes);
+  if (known) return known === 'invalid' ? undefined : known;
+  const parsed = parseCredential(bytes);
+  parsedBytes.set(bytes, parsed.ok ? parsed.version : 'invalid');
+  return parsed.ok ? parsed.version : undefined;
+}
+
+export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
+  const violations: Violation[] = [];
+  const labels = new Map<VersionId, string>();
+  /** Per credential, what was the store's current version, in order of arrival. */
+  const arrivals = new Map<string, { readonly id: VersionId; readonly ours: boolean }[]>();
+  /** Versions that a tombstone of ours named, since the name last lived by a person's hand. */
+  const dead = new Map<string, Set<VersionId>>();
+  /** All tombstones that ever stood. */
+  const tombstones = new Map<string, Version[]>();
+  const restored = new Set<string>();
+
+  const violate = (invariant: string, message: string) => {
+    const process = simulation.current;
+    const who = process ? ` [${process.name}; last: ${process.log.slice(-6).join('; ')}]` : '';
+    violations.push(new Violation(invariant, message + who));
+  };
+  const label = (id: VersionId) => labels.get(id) ?? `${id.slice(0, 6)}`;
+
+  function arrivalsOf(name: string) {
+    const list = arrivals.get(name) ?? [];
+    arrivals.set(name, list);
+    return list;
+  }
+
+  /** Whether one of our programs made another version current after this one was. */
+  function isSuperseded(name: string, id: VersionId): boolean {
+    if (restored.has(`${name} ${id}`)) return false;
+    const list = arrivalsOf(name);
+    const last = list.findLastIndex((arrival) => arrival.id === id);
+    return last >= 0 && list.slice(last + 1).some((arrival) => arrival.ours && arrival.id !== id);
+  }
+
+  /** What a deletion writes before it unlinks: a version that is kept, marked disabled. */
+  function isMarkedForRemoval(name: string, version: Version): boolean {
+    for (const { bytes } of cloud.history.get(name)?.values() ?? []) {
+      const kept = versionIn(bytes);
+      if (kept && markedOf(kept) === version.id) return true;
+    }
+    for (const host of hosts) {
+      for (const [, inode] of host.files.files(`${PATHS.state}/history/${name}`)) {
+        const kept = versionIn(inode.bytes);
+        if (kept && markedOf(kept) === version.id) return true;
+      }
+    }
+    return false;
+  }
+
+  function copies(name: string, id: VersionId): number {
+    let count = cloud.history.get(name)?.has(id) ? 1 : 0;
+    for (const area of ['current', 'backup'] as const)
+      if (versionIn(cloud.objects[area].get(name)?.bytes)?.id === id) count++;
+    for (const host of hosts) {
+      if (versionIn(keptOnHost(host, name, id))?.id === id) count++;
+      for (const place of [...LOCAL_PLACES, 'paused'] as const)
+        if (versionIn(inodeOf(host, place, name)?.bytes)?.id === id) count++;
+    }
+    return count;
+  }
+
+  /** One of our programs replaces or removes what lies in a place. */
+  function change(where: string, name: string, before: Version | undefined, after: Version | undefined): void {
+    const now = simulation.current?.machine.now() ?? simulation.now;
+    if (before && before.id !== after?.id) {
+      const marked = isMarkedForRemoval(name, before);
+      if (copies(name, before.id) < 2 && !marked)
+        violate('no version is lost', `${name}: ${label(before.id)} leaves ${where}, and nothing has it any more`);
+      if (!after && !marked && !mayBeRemoved(name, before, now))
+        violate('nothing is removed without a tombstone', `${name}: ${label(before.id)} leaves ${where}`);
+      if (after && cloud.conditions && !isSuperseded(name, before.id) && !isMarkedForRemoval(name, after)) {
+        if (isSuperseded(name, after.id))
+          violate(
+            'no version is replaced by an older one',
+            `${name}: ${label(before.id)} in ${where} is replaced by ${label(after.id)}, which was replaced before`,
+          );
+        else if (compareFreshness(before.freshness, after.freshness, now) > 0 && !wasReplaced(name, before, after))
+          violate(
+            'no version is replaced by an older one',
+            `${name}: ${label(before.id)} in ${where} is replaced by ${label(after.id)}, which is less fresh`,
+          );
+      }
+    }
+    if (after && dead.get(name)?.has(after.id) && !restored.has(`${name} ${after.id}`))
+      violate('what was deleted stays deleted', `${name}: ${label(after.id)} comes back into ${where}`);
+  }
+
+  /** Whether a tombstone that ever stood covers a version. */
+  function mayBeRemoved(name: string, version: Version, now: number): boolean {
+    return (tombstones.get(name) ?? []).some(
+      (deleted) =>
+        deleted.id === version.id ||
+        isSuperseded(name, version.id) ||
+        compareFreshness(version.freshness, deleted.freshness, now) <= 0,
+    );
+  }
+
+  /** A version that is less fresh by its date may be the later one: the other was dated by a clock that is ahead. */
+  function wasReplaced(name: string, before: Version, after: Version): boolean {
+    const list = arrivalsOf(name);
+    const first = list.findIndex(({ id }) => id === before.id);
+    return first >= 0 && list.findLastIndex(({ id }) => id === after.id) > first;
+  }
+
+  return {
+    violations,
+    violate,
+    label,
+    made(name, bytes, what) {
+      const version = versionIn(bytes);
+      if (version && !labels.has(version.id)) labels.set(version.id, what);
+    },
+    native(name, bytes) {
+      const version = versionIn(bytes);
+      if (version) arrivalsOf(name).push({ id: version.id, ours: false });
+    },
+    putBack(name, bytes) {
+      const version = versionIn(bytes);
+      if (version) restored.add(`${name} ${version.id}`);
+    },
+    forget() {
+      arrivals.clear();
+      dead.clear();
+      restored.clear();
+    },
+    isHeld: (name, id) => copies(name, id) > 0,
+    everything() {
+      const all = new Set<string>();
+      const add = (name: string, bytes: Uint8Array | undefined) => {
+        const version = versionIn(bytes);
+        if (version) all.add(`${name} ${version.id}`);
+      };
+      for (const [name, entries] of cloud.history) for (const { bytes } of entries.values()) add(name, bytes);
+      for (const area of ['current', 'backup'] as const)
+        for (const [name, { bytes }] of cloud.objects[area]) add(name, bytes);
+      for (const host of hosts) {
+        for (const place of [...LOCAL_PLACES, 'paused'] as const)
+          for (const [path, { bytes }] of host.files.files(PATHS[place]))
+            if (path.endsWith('.json')) add(path.slice(PATHS[place].length + 1), bytes);
+        const kept = `${PATHS.state}/history`;
+        for (const [path, { bytes }] of host.files.files(kept))
+          add(path.slice(kept.length + 1, path.lastIndexOf('/')), bytes);
+      }
+      return all;
+    },
+
+    file(machine: Machine, path: string, before, after) {
+      for (const place of LOCAL_PLACES) {
+        if (!path.startsWith(`${PATHS[place]}/`) || !path.endsWith('.json')) continue;
+        const name = path.slice(PATHS[place].length + 1);
+        const where = `${machine.name}'s ${place === 'auth' ? 'auth dir' : 'CCS dir'}`;
+        const next = versionIn(after);
+        if (after && !next) violate('nothing invalid is ever written', `${name} in ${where}`);
+        change(where, name, versionIn(before), next);
+        const host = hosts.find((one) => one === machine);
+        if (!after) host?.cleared.set(`${place} ${name}`, machine.now());
+        else if (place === 'auth' && host) {
+          // The proxy loads it.
+          host.held.set(name, [...(host.held.get(name) ?? []), after]);
+        }
+      }
+    },
+    object(area: StoreArea, name, before, after) {
+      if (area === 'tombstone') {
+        if (after) {
+          const record = JSON.parse(Buffer.from(after).toString());
+          const { version: id, lastRefreshMs: lastRefresh, expiredMs: expired } = record;
+          const freshness = { ...(lastRefresh && { lastRefresh }), ...(expired && { expired }) };
+          tombstones.set(name, [...(tombstones.get(name) ?? []), { id, freshness, bytes: Buffer.alloc(0) }]);
+          dead.set(name, (dead.get(name) ?? new Set()).add(id));
+          restored.delete(`${name} ${id}`);
+        }
+        return;
+      }
+      const next = versionIn(after);
+      if (after && !next) violate('nothing invalid ever reaches a store', `${name} as ${area}`);
+      if (area !== 'current' && area !== 'backup') return;
+      change(area === 'current' ? 'the store' : 'the backup copy', name, versionIn(before), next);
+      if (area === 'current' && next) arrivalsOf(name).push({ id: next.id, ours: true });
+    },
+    listed() {},
+  };
+}
+
+const marked = new WeakMap<Uint8Array, VersionId>();
+
+function markedOf(version: Version): VersionId {
+  const known = marked.get(version.bytes);
+  if (known) return known;
+  const { id } = versionOf({ ...contentOf(version), disabled: true });
+  marked.set(version.bytes, id);
+  return id;
+}

@@ -1,0 +1,323 @@
+/** Plays a story in a world: the real `run` of every host, and after every step the invariants. */
+import type { CredentialName } from '../../ts/src/credential/name.ts';
+import { type RunReport, run } from '../../ts/src/sync/run.ts';
+import { finish, happen, type World } from './happenings.ts';
+import { type Host, inodeOf, LOCAL_PLACES, newHost, PATHS } from './host.ts';
+import { newLedger, Violation, versionIn } from './ledger.ts';
+import {
+  type Ending,
+  newProcess,
+  type Process,
+  resetSimulation,
+  runAlone,
+  runTogether,
+  simulation,
+} from './machine/process.ts';
+import { setWitness } from './machine/witness.ts';
+import { memoryStore, newCloud } from './memory-store.ts';
+import { closeAll } from './stand-ins/fs.ts';
+import { HOSTS, NAMES, type Run, type Step, type Story } from './story.ts';
+
+/** Figures of a story that was played. */
+export interface Figures {
+  steps: number;
+  runs: number;
+  /** Runs that were killed at a point. */
+  crashes: number;
+  faults: number;
+  points: number;
+}
+
+const START = Date.UTC(2026, 10, 22, 12);
+/** So many rounds of `sync` on all hosts, and all is equal. */
+const QUIET_ROUNDS = 6;
+const SETTLED_MS = 120_000;
+
+/**
+ * Plays a story to its end.
+ *
+ * @throws Violation with the step at which a promise was broken.
+ */
+export async function play(story: Story, figures: Figures): Promise<void> {
+  resetSimulation(START);
+  closeAll();
+  const hosts = story.hosts.map(({ ccs }, index) => newHost(HOSTS[index] as string, ccs));
+  const cloud = {
+    ...newCloud(() => Math.floor(simulation.now)),
+    conditions: story.conditions,
+    tags: story.tags,
+  };
+  const ledger = newLedger(hosts, cloud);
+  const world: World = { hosts, cloud, ledger, versions: 0, touched: new Set(), late: [] };
+  setWitness(ledger);
+  const clock = useClock();
+  const before = { points: simulation.points, faults: simulation.faults };
+  try {
+    for (let name = 0; name < story.credentials; name++)
+      happen(world, { kind: 'login', host: 0, name, dates: name % 3 === 2 ? 'expiring' : 'refreshed' });
+    if (story.agreed) {
+      for (const host of [...hosts, ...hosts]) await runOnce(world, host, figures);
+      for (const host of hosts) happen(world, { kind: 'image', host: hosts.indexOf(host) });
+    }
+    assertKept(world, 'at the start');
+    for (const [index, step] of story.steps.entries()) {
+      figures.steps++;
+      if (step.kind === 'runs') await playRuns(world, step, figures);
+      else happen(world, step);
+      assertKept(world, `at step ${index + 1}`);
+    }
+    await becomeQuiet(world, figures);
+    assertKept(world, 'when all was quiet');
+  } finally {
+    clock.restore();
+    setWitness(undefined);
+    figures.points += simulation.points - before.points;
+    figures.faults += simulation.faults - before.faults;
+  }
+}
+
+function assertKept({ ledger }: World, when: string): void {
+  const [first] = ledger.violations;
+  if (first) throw new Violation(first.invariant, `${when}, ${first.message.slice(first.invariant.length + 2)}`);
+}
+
+// --- Runs -------------------------------------------------------------------------------------------------------
+
+async function playRuns(
+  world: World,
+  { runs, seed }: Extract<Step, { kind: 'runs' }>,
+  figures: Figures,
+): Promise<void> {
+  const { hosts, ledger } = world;
+  const everything = ledger.everything();
+  world.touched.clear();
+  world.late.length = 0;
+  const tasks = runs.map((each) => {
+    const host = hosts[each.host % hosts.length] as Host;
+    host.oldState = host.files.clone();
+    return { each, host, process: processOf(world, each, host), program: () => run(request(world, host, each.command)) };
+  });
+  figures.runs += tasks.length;
+  const [only] = tasks;
+  const endings: Ending<RunReport>[] =
+    tasks.length === 1 && only && seed === 0
+      ? [await runAlone(only.process, only.program)]
+      : await runTogether(tasks, chooser(seed));
+
+  for (const [index, { each, host, process }] of tasks.entries()) {
+    const ending = endings[index] as Ending<RunReport>;
+    if (ending.kind === 'killed') {
+      figures.crashes++;
+      host.begun.length = 0;
+      if (each.powerLoss !== undefined) {
+        host.files.losePower(chooser(each.powerLoss));
+        const left = ledger.everything();
+        for (const version of everything) {
+          const [name = '', id = ''] = version.split(' ');
+          if (!left.has(version) && !world.touched.has(name))
+            ledger.violate('no version is lost', `${name}: ${ledger.label(id as never)} did not survive the power loss on ${host.name}`);
+        }
+      }
+    }
+    checkEnding(world, process, ending);
+  }
+  for (const { name, bytes } of world.late) {
+    const version = versionIn(bytes);
+    const ended = endings.every(({ kind }) => kind === 'returned');
+    if (ended && version && !ledger.isHeld(name, version.id))
+      ledger.violate('no version is lost', `${name}: ${ledger.label(version.id)}, written while the file was replaced`);
+  }
+  const [ending] = endings;
+  if (tasks.length === 1 && only && world.touched.size === 0 && ending?.kind === 'returned')
+    await checkSuccess(world, only.host, only.each.command, ending.value, figures);
+}
+
+function processOf(world: World, each: Run, host: Host): Process {
+  const interrupts = new Map(
+    each.interrupts.map(({ at, happening }) => [
+      at,
+      () => {
+        const { current } = simulation;
+        simulation.current = undefined;
+        happen(world, happening);
+        simulation.current = current;
+      },
+    ]),
+  );
+  return newProcess(`${host.name}: ${each.command}`, host, {
+    crashAt: each.crashAt,
+    interrupts,
+    faults: new Map(each.faults.map(({ at, fault }) => [at, fault])),
+  });
+}
+
+function request(world: World, host: Host, command: Run['command'], allowDelete: readonly string[] = []) {
+  return {
+    permissions: { store: command !== 'hydrate' },
+    authDir: PATHS.auth,
+    ccsDir: host.ccs ? PATHS.ccs : undefined,
+    stateDir: PATHS.state,
+    hostName: host.name,
+    lockWaitMs: 30_000,
+    dryRun: false,
+    allowDelete: new Set(allowDelete as CredentialName[]),
+    openStore: async (state: { memory(location: string): Parameters<typeof memoryStore>[1] }) =>
+      memoryStore(world.cloud, state.memory('memory')),
+  };
+}
+
+async function runOnce(
+  world: World,
+  host: Host,
+  figures: Figures,
+  allowDelete: readonly string[] = [],
+): Promise<RunReport | undefined> {
+  figures.runs++;
+  const process = newProcess(`${host.name}: sync`, host);
+  const ending = await runAlone(process, () => run(request(world, host, 'sync', allowDelete)));
+  checkEnding(world, process, ending);
+  return ending.kind === 'returned' ? ending.value : undefined;
+}
+
+/** A run may end with an error of the system or the state; never with a mistake of ours. */
+function checkEnding({ ledger }: World, process: Process, ending: Ending<RunReport>): void {
+  if (ending.kind !== 'threw') return;
+  const { error } = ending;
+  const expected = error instanceof Error && (error.name === 'StateError' || 'code' in error);
+  if (!expected)
+    ledger.violate('a run ends with a report', `${process.name}: ${error instanceof Error ? error.stack : String(error)}`);
+}
+
+// --- After a run that nothing disturbed ---------------------------------------------------------------------------
+
+async function checkSuccess(
+  world: World,
+  host: Host,
+  command: Run['command'],
+  report: RunReport,
+  figures: Figures,
+): Promise<void> {
+  if (report.exitCode !== 0) return;
+  if (command !== 'hydrate') {
+    checkTombstones(world, host);
+    checkEqual(world, host, 'after a run that said that all is done');
+  }
+  const before = fingerprint(world, host);
+  figures.runs++;
+  const process = newProcess(`${host.name}: ${command} again`, host);
+  const ending = await runAlone(process, () => run(request(world, host, command)));
+  checkEnding(world, process, ending);
+  if (fingerprint(world, host) !== before)
+    world.ledger.violate('a run after a success does nothing', `${process.name} wrote: ${process.log.join('; ')}`);
+}
+
+/** Everything that can be seen of a host's watched directories and the store. */
+function fingerprint({ cloud }: World, host: Host): string {
+  const files = [PATHS.auth, PATHS.ccs].flatMap((path) =>
+    host.files.files(path).map(([file, { number, modified, bytes }]) => `${file} ${number} ${modified} ${bytes.length}`),
+  );
+  const objects = (['current', 'backup', 'tombstone'] as const).flatMap((area) =>
+    [...cloud.objects[area]].map(([name, { tag }]) => `${area} ${name} ${tag}`),
+  );
+  const history = [...cloud.history].map(([name, entries]) => `${name} ${entries.size}`);
+  return [...files, ...objects, ...history].join('\n');
+}
+
+/** Where a tombstone stands, no place has the credential. */
+function checkTombstones({ cloud, ledger }: World, host: Host): void {
+  for (const name of cloud.objects.tombstone.keys()) {
+    for (const [where, bytes] of holders(cloud, host, name)) {
+      const version = versionIn(bytes);
+      if (version)
+        ledger.violate('what was deleted stays deleted', `${name}: ${where} has ${ledger.label(version.id)} under a tombstone`);
+    }
+  }
+}
+
+/** The places of one host and the store hold the same. */
+function checkEqual({ cloud, ledger }: World, host: Host, when: string): void {
+  for (const name of NAMES) {
+    const seen = holders(cloud, host, name).map(([where, bytes]) => {
+      const version = versionIn(bytes);
+      return { where, is: version ? ledger.label(version.id) + version.id.slice(0, 6) : bytes ? 'invalid' : 'nothing' };
+    });
+    // Garbage where there never was anything else can only be reported.
+    if (!seen.some(({ is }) => is !== 'invalid' && is !== 'nothing')) continue;
+    if (new Set(seen.map(({ is }) => is)).size > 1)
+      ledger.violate('all hosts end equal', `${when}, ${name} is ${seen.map(({ where, is }) => `${is} in ${where}`).join(', ')}`);
+  }
+}
+
+function holders(cloud: World['cloud'], host: Host, name: string): [string, Buffer | undefined][] {
+  const paused = inodeOf(host, 'paused', name) !== undefined;
+  const local = LOCAL_PLACES.filter(
+    (place) => place === 'auth' || (host.ccs && !name.includes('/') && !paused),
+  ).map((place): [string, Buffer | undefined] => [`${host.name}'s ${place}`, inodeOf(host, place, name)?.bytes]);
+  return [
+    ...local,
+    ['the store', cloud.objects.current.get(name)?.bytes],
+    ['the backup copy', cloud.objects.backup.get(name)?.bytes],
+  ];
+}
+
+// --- The end ------------------------------------------------------------------------------------------------------
+
+/** Nothing more happens: after some rounds all hosts hold the same, and no run has anything to do. */
+async function becomeQuiet(world: World, figures: Figures): Promise<void> {
+  const { hosts, cloud, ledger } = world;
+  cloud.outage = false;
+  for (const host of hosts) finish(world, host);
+  simulation.now += SETTLED_MS;
+  const reports = new Map<Host, RunReport>();
+  const allowed = new Set<string>();
+  for (let round = 0; round < QUIET_ROUNDS; round++) {
+    for (const host of hosts) {
+      simulation.now += 1000;
+      const report = await runOnce(world, host, figures, [...allowed]);
+      if (!report) return;
+      reports.set(host, report);
+      // What the guard held back is allowed by a person.
+      for (const name of report.guard?.names ?? []) allowed.add(name);
+    }
+  }
+  for (const [host, report] of reports) {
+    const left = report.results.map(({ plan }) => `${plan.name}: ${plan.actions.map(({ kind }) => kind).join(', ')}`);
+    if (left.length > 0)
+      ledger.violate('all hosts end equal', `${host.name} still had to do: ${left.join('; ')}`);
+    const hopeless = report.problems.filter(({ reason }) => !reason.includes('JSON') && !reason.includes('empty'));
+    if (report.exitCode !== 0 && (report.held.length > 0 || hopeless.length > 0 || report.stopped !== undefined))
+      ledger.violate(
+        'all hosts end equal',
+        `${host.name} ends with ${report.exitCode}: ${JSON.stringify([report.stopped, report.held, report.problems])}`,
+      );
+    checkEqual(world, host, 'at the end');
+    checkTombstones(world, host);
+  }
+}
+
+// --- Time and chance ----------------------------------------------------------------------------------------------
+
+/** Numbers below a limit, the same for the same seed; 0 gives zeros. */
+function chooser(seed: number): (limit: number) => number {
+  let state = seed;
+  return (limit) => {
+    if (seed === 0) return 0;
+    state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x297a2d39) >>> 0;
+    return (state >>> 8) % limit;
+  };
+}
+
+/** Gives the programs under test their machine's clock, and dice that fall the same way each time. */
+function useClock(): { restore(): void } {
+  const { now } = Date;
+  const { random } = Math;
+  const dice = chooser(12345);
+  Date.now = () => simulation.current?.machine.now() ?? now.call(Date);
+  Math.random = () => (simulation.current ? dice(1 << 20) / (1 << 20) : random.call(Math));
+  return {
+    restore() {
+      Date.now = now;
+      Math.random = random;
+    },
+  };
+}
