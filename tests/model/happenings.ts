@@ -16,6 +16,7 @@ export interface World {
   /** Names that other programs touched since this was last emptied. */
   readonly touched: Set<string>;
   /** What was written into a file that our program was replacing: to be found again when the run is over. */
+  readonly trace?: ((line: string) => void) | undefined;
   readonly late: { readonly name: string; readonly bytes: Buffer }[];
 }
 
@@ -69,7 +70,9 @@ export function happen(world: World, step: Happening): void {
       return;
     }
     case 'remove':
-      if (inodeOf(host, step.place, name)) removeFile(host, pathOf(step.place, name));
+      if (!inodeOf(host, step.place, name)) return;
+      removeFile(host, pathOf(step.place, name));
+      host.cleared.set(`${step.place} ${name}`, host.now());
       return;
     case 'write back': {
       const held = host.held.get(name) ?? [];
@@ -115,6 +118,7 @@ export function happen(world: World, step: Happening): void {
       return;
     case 'clock':
       host.clock.ahead = step.hours * 3_600_000;
+      ledger.clockChanged();
       return;
     case 'native write': {
       const there = versionIn(cloud.objects.current.get(name)?.bytes);

@@ -5,7 +5,7 @@
 import { compareFreshness } from '../../ts/src/credential/freshness.ts';
 import { contentOf, parseCredential, type Version, type VersionId, versionOf } from '../../ts/src/credential/version.ts';
 import { type Host, inodeOf, keptOnHost, LOCAL_PLACES, PATHS } from './host.ts';
-import { type Machine, simulation } from './machine/process.ts';
+import { type Machine, type Process, simulation } from './machine/process.ts';
 import type { StoreArea, Witness } from './machine/witness.ts';
 import type { Cloud } from './memory-store.ts';
 
@@ -29,6 +29,10 @@ export interface Ledger extends Witness {
   putBack(name: string, bytes: Buffer): void;
   /** The store was wiped, history and all: what was known of order and deletions is gone. */
   forget(): void;
+  /** A run is over; `disturbed` are the names that other programs wrote while it was killed. */
+  runEnded(disturbed: ReadonlySet<string>): void;
+  /** A clock was set: from now on dates say nothing about order. */
+  clockChanged(): void;
   /** Whether a version of a credential is anywhere at all. */
   isHeld(name: string, id: VersionId): boolean;
   /** All versions that are anywhere, as `name id`. */
@@ -53,12 +57,18 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   const violations: Violation[] = [];
   const labels = new Map<VersionId, string>();
   /** Per credential, what was the store's current version, in order of arrival. */
-  const arrivals = new Map<string, { readonly id: VersionId; readonly ours: boolean }[]>();
+  const arrivals = new Map<string, { readonly id: VersionId; readonly ours: boolean; readonly count: number }[]>();
+  let arrived = 0;
+  /** How many had arrived when a process last looked at the store: what it can know of. */
+  const known = new WeakMap<Process, number>();
   /** Versions that a tombstone of ours named, since the name last lived by a person's hand. */
   const dead = new Map<string, Set<VersionId>>();
   /** All tombstones that ever stood. */
   const tombstones = new Map<string, Version[]>();
   const restored = new Set<string>();
+  let datesHold = true;
+  /** Versions that left their last place, until their run is over: it may still have the file open. */
+  const suspects: { readonly name: string; readonly id: VersionId; readonly where: string }[] = [];
 
   const violate = (invariant: string, message: string) => {
     const process = simulation.current;
@@ -76,7 +86,9 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   /** Whether one of our programs made another version current after this one was. */
   function isSuperseded(name: string, id: VersionId): boolean {
     if (restored.has(`${name} ${id}`)) return false;
-    const list = arrivalsOf(name);
+    const process = simulation.current;
+    const upTo = (process && known.get(process)) ?? arrived;
+    const list = arrivalsOf(name).filter(({ count }) => count <= upTo);
     const last = list.findLastIndex((arrival) => arrival.id === id);
     return last >= 0 && list.slice(last + 1).some((arrival) => arrival.ours && arrival.id !== id);
   }
@@ -113,8 +125,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     const now = simulation.current?.machine.now() ?? simulation.now;
     if (before && before.id !== after?.id) {
       const marked = isMarkedForRemoval(name, before);
-      if (copies(name, before.id) < 2 && !marked)
-        violate('no version is lost', `${name}: ${label(before.id)} leaves ${where}, and nothing has it any more`);
+      if (copies(name, before.id) < 2 && !marked) suspects.push({ name, id: before.id, where });
       if (!after && !marked && !mayBeRemoved(name, before, now))
         violate('nothing is removed without a tombstone', `${name}: ${label(before.id)} leaves ${where}`);
       if (after && cloud.conditions && !isSuperseded(name, before.id) && !isMarkedForRemoval(name, after)) {
@@ -123,7 +134,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
             'no version is replaced by an older one',
             `${name}: ${label(before.id)} in ${where} is replaced by ${label(after.id)}, which was replaced before`,
           );
-        else if (compareFreshness(before.freshness, after.freshness, now) > 0 && !wasReplaced(name, before, after))
+        else if (datesHold && compareFreshness(before.freshness, after.freshness, now) > 0 && !wasReplaced(name, before, after))
           violate(
             'no version is replaced by an older one',
             `${name}: ${label(before.id)} in ${where} is replaced by ${label(after.id)}, which is less fresh`,
@@ -161,7 +172,9 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     },
     native(name, bytes) {
       const version = versionIn(bytes);
-      if (version) arrivalsOf(name).push({ id: version.id, ours: false });
+      if (version) arrivalsOf(name).push({ id: version.id, ours: false, count: ++arrived });
+      // Who writes next replaces nothing that it could know of.
+      else arrivals.delete(name);
     },
     putBack(name, bytes) {
       const version = versionIn(bytes);
@@ -171,6 +184,14 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       arrivals.clear();
       dead.clear();
       restored.clear();
+    },
+    runEnded(disturbed) {
+      for (const { name, id, where } of suspects.splice(0))
+        if (copies(name, id) === 0 && !disturbed.has(name))
+          violate('no version is lost', `${name}: ${label(id)} left ${where}, and nothing has it any more`);
+    },
+    clockChanged() {
+      datesHold = false;
     },
     isHeld: (name, id) => copies(name, id) > 0,
     everything() {
@@ -225,9 +246,11 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       if (after && !next) violate('nothing invalid ever reaches a store', `${name} as ${area}`);
       if (area !== 'current' && area !== 'backup') return;
       change(area === 'current' ? 'the store' : 'the backup copy', name, versionIn(before), next);
-      if (area === 'current' && next) arrivalsOf(name).push({ id: next.id, ours: true });
+      if (area === 'current' && next) arrivalsOf(name).push({ id: next.id, ours: true, count: ++arrived });
     },
-    listed() {},
+    listed() {
+      if (simulation.current) known.set(simulation.current, arrived);
+    },
   };
 }
 

@@ -223,7 +223,12 @@ function cloneTree(inode: Inode): Inode {
 
 /** An error as Node's `fs` throws it. */
 export function systemError(code: string, path: string): Error {
-  return Object.assign(new Error(`${code}: ${path}`), { code });
+  // Thousands are thrown a second, and nobody reads where.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  const error = Object.assign(new Error(`${code}: ${path}`), { code });
+  Error.stackTraceLimit = stackTraceLimit;
+  return error;
 }
 
 function fail(code: string, path: string): never {

@@ -191,6 +191,7 @@ export async function runAlone<T>(process: Process, program: () => Promise<T>): 
   const ending = await Promise.race([endOf(program), died]);
   // What a killed process still has to do in memory is done in its own name.
   if (ending.kind === 'killed') await microtasks();
+  process.dead = true;
   simulation.current = undefined;
   return ending;
 }
@@ -210,6 +211,7 @@ export async function runTogether<T>(
       };
       void endOf(program).then((ending) => {
         endings[index] ??= ending;
+        process.dead = true;
       });
       await microtasks();
     }

@@ -69,7 +69,7 @@ export function writeFileSync(descriptor: number, bytes: Uint8Array): void {
 }
 
 export function fstatSync(descriptor: number): Stats {
-  return statsOf(opened(descriptor).inode);
+  return new Status(opened(descriptor).inode) as unknown as Stats;
 }
 
 export function readSync(
@@ -135,7 +135,7 @@ export function statSync(path: string, options?: { throwIfNoEntry?: boolean; big
     if (options?.throwIfNoEntry === false) return undefined;
     throw systemError('ENOENT', path);
   }
-  return statsOf(found);
+  return new Status(found);
 }
 
 export const lstatSync = statSync;
@@ -151,7 +151,7 @@ export function listNow(path: string, options?: { withFileTypes?: boolean }): un
   if (directory.kind !== 'directory') throw systemError('ENOTDIR', path);
   const entries = [...directory.entries].sort(([a], [b]) => (a < b ? -1 : 1));
   return options?.withFileTypes
-    ? entries.map(([name, inode]) => ({ name, parentPath: path, ...kindOf(inode) }))
+    ? entries.map(([name, inode]) => new Status(inode, name))
     : entries.map(([name]) => name);
 }
 
@@ -167,26 +167,44 @@ export function readNow(path: string, encoding?: string): Buffer | string {
   return encoding ? inode.bytes.toString('utf8') : Buffer.from(inode.bytes);
 }
 
-function kindOf(inode: Inode) {
-  return {
-    isFile: () => inode.kind === 'file',
-    isDirectory: () => inode.kind === 'directory',
-    isSymbolicLink: () => false,
-    isFIFO: () => false,
-    isSocket: () => false,
-  };
-}
+/** What `stat` and the entries of a listing say. Made for nearly every call: a class, so that it copies little. */
+class Status {
+  readonly name: string;
+  readonly kind: Inode['kind'];
+  readonly dev = 1;
+  readonly ino: number;
+  readonly mode: number;
+  readonly size: number;
+  readonly mtimeMs: number;
+  readonly ctimeMs: number;
+  readonly birthtimeMs: number;
 
-export function statsOf(inode: Inode): Stats {
-  return {
-    ...kindOf(inode),
-    dev: 1,
-    ino: inode.number,
-    mode: inode.mode,
-    size: inode.bytes.length,
-    mtimeMs: inode.modified,
-    ctimeMs: inode.changed,
-    birthtimeMs: inode.born,
-    mtimeNs: inode.modified * 1e6,
-  } as unknown as Stats;
+  constructor(inode: Inode, name = '') {
+    this.name = name;
+    this.kind = inode.kind;
+    this.ino = inode.number;
+    this.mode = inode.mode;
+    this.size = inode.bytes.length;
+    this.mtimeMs = inode.modified;
+    this.ctimeMs = inode.changed;
+    this.birthtimeMs = inode.born;
+  }
+  get mtimeNs(): number {
+    return this.mtimeMs * 1e6;
+  }
+  isFile(): boolean {
+    return this.kind === 'file';
+  }
+  isDirectory(): boolean {
+    return this.kind === 'directory';
+  }
+  isSymbolicLink(): boolean {
+    return false;
+  }
+  isFIFO(): boolean {
+    return false;
+  }
+  isSocket(): boolean {
+    return false;
+  }
 }
