@@ -30,23 +30,28 @@ const STAND_INS: Readonly<Record<string, string>> = {
 /** Builds and loads the search; each call gives one of its own. */
 export async function loadSearch(variant?: Variant): Promise<Search> {
   const directory = await mkdtemp(join(tmpdir(), 'cliproxyapi-sync-model-'));
-  const outfile = join(directory, 'search.mjs');
   try {
-    await build({
-      entryPoints: [here('search.ts')],
-      bundle: true,
-      platform: 'node',
-      format: 'esm',
-      outfile,
-      sourcemap: 'inline',
-      nodePaths: [here('../../ts/node_modules')],
-      plugins: [standIns, ...(variant ? [broken(variant)] : [])],
-      logLevel: 'error',
-    });
-    return (await import(pathToFileURL(outfile).href)) as Search;
+    const file = join(directory, 'search.mjs');
+    await bundle('search.ts', file, variant);
+    return (await import(pathToFileURL(file).href)) as Search;
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** Makes one file out of an entry in this folder and the programs under test. */
+export async function bundle(entry: string, outfile: string, variant?: Variant): Promise<void> {
+  await build({
+    entryPoints: [here(entry)],
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    outfile,
+    sourcemap: 'inline',
+    nodePaths: [here('../../ts/node_modules')],
+    plugins: [standIns, ...(variant ? [broken(variant)] : [])],
+    logLevel: 'error',
+  });
 }
 
 const standIns: Plugin = {

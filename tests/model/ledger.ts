@@ -67,8 +67,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   const tombstones = new Map<string, Version[]>();
   const restored = new Set<string>();
   let datesHold = true;
-  /** Versions that left their last place, until their run is over: it may still have the file open. */
-  const suspects: { readonly name: string; readonly id: VersionId; readonly where: string }[] = [];
+  /** What is settled when the run is over: it may still have open the file that it replaced or removed. */
+  const suspects: { readonly name: string; readonly isWrong: () => boolean; readonly say: () => void }[] = [];
 
   const violate = (invariant: string, message: string) => {
     const process = simulation.current;
@@ -121,13 +121,29 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   }
 
   /** One of our programs replaces or removes what lies in a place. */
-  function change(where: string, name: string, before: Version | undefined, after: Version | undefined): void {
+  function change(
+    where: string,
+    name: string,
+    before: Version | undefined,
+    after: Version | undefined,
+    inPlace: () => Uint8Array | undefined,
+  ): void {
     const now = simulation.current?.machine.now() ?? simulation.now;
     if (before && before.id !== after?.id) {
       const marked = isMarkedForRemoval(name, before);
-      if (copies(name, before.id) < 2 && !marked) suspects.push({ name, id: before.id, where });
+      if (copies(name, before.id) < 2 && !marked)
+        suspects.push({
+          name,
+          isWrong: () => copies(name, before.id) === 0,
+          say: () =>
+            violate('no version is lost', `${name}: ${label(before.id)} left ${where}, and nothing has it any more`),
+        });
       if (!after && !marked && !mayBeRemoved(name, before, now))
-        violate('nothing is removed without a tombstone', `${name}: ${label(before.id)} leaves ${where}`);
+        suspects.push({
+          name,
+          isWrong: () => versionIn(inPlace())?.id !== before.id,
+          say: () => violate('nothing is removed without a tombstone', `${name}: ${label(before.id)} left ${where}`),
+        });
       if (after && cloud.conditions && !isSuperseded(name, before.id) && !isMarkedForRemoval(name, after)) {
         if (isSuperseded(name, after.id))
           violate(
@@ -186,9 +202,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       restored.clear();
     },
     runEnded(disturbed) {
-      for (const { name, id, where } of suspects.splice(0))
-        if (copies(name, id) === 0 && !disturbed.has(name))
-          violate('no version is lost', `${name}: ${label(id)} left ${where}, and nothing has it any more`);
+      for (const { name, isWrong, say } of suspects.splice(0)) if (!disturbed.has(name) && isWrong()) say();
     },
     clockChanged() {
       datesHold = false;
@@ -221,7 +235,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
         const where = `${machine.name}'s ${place === 'auth' ? 'auth dir' : 'CCS dir'}`;
         const next = versionIn(after);
         if (after && !next) violate('nothing invalid is ever written', `${name} in ${where}`);
-        change(where, name, versionIn(before), next);
+        change(where, name, versionIn(before), next, () => machine.files.find(path)?.bytes);
         const host = hosts.find((one) => one === machine);
         if (!after) host?.cleared.set(`${place} ${name}`, machine.now());
         else if (place === 'auth' && host) {
@@ -245,7 +259,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       const next = versionIn(after);
       if (after && !next) violate('nothing invalid ever reaches a store', `${name} as ${area}`);
       if (area !== 'current' && area !== 'backup') return;
-      change(area === 'current' ? 'the store' : 'the backup copy', name, versionIn(before), next);
+      const where = area === 'current' ? 'the store' : 'the backup copy';
+      change(where, name, versionIn(before), next, () => cloud.objects[area].get(name)?.bytes);
       if (area === 'current' && next) arrivalsOf(name).push({ id: next.id, ours: true, count: ++arrived });
     },
     listed() {

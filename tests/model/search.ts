@@ -21,8 +21,23 @@ export function newFigures(): Figures {
 }
 
 /** Plays so many stories drawn from a seed; what it gives back breaks a promise and is as short as could be found. */
-export async function search(seed: number, worlds: number, figures: Figures): Promise<Found | undefined> {
-  const property = fc.asyncProperty(stories, (story) => play(story, figures));
+export async function search(
+  seed: number,
+  worlds: number,
+  figures: Figures,
+  shrinkMs = 60_000,
+): Promise<Found | undefined> {
+  let failedAt: number | undefined;
+  const property = fc.asyncProperty(stories, async (story) => {
+    // Once one is found, it is made shorter for so long and no longer.
+    if (failedAt !== undefined && Date.now() - failedAt > shrinkMs) return;
+    try {
+      await play(story, figures);
+    } catch (error) {
+      failedAt ??= Date.now();
+      throw error;
+    }
+  });
   const details = await fc.check(property, { seed, numRuns: worlds });
   if (!details.failed || !details.counterexample) return undefined;
   const [story] = details.counterexample;
