@@ -62,7 +62,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   /** How many had arrived when a process last looked at the store: what it can know of. */
   const known = new WeakMap<Process, number>();
   /** Versions that a tombstone of ours named, since the name last lived by a person's hand. */
-  const dead = new Map<string, Set<VersionId>>();
+  const dead = new Map<string, Map<VersionId, number>>();
   /** All tombstones that ever stood. */
   const tombstones = new Map<string, Version[]>();
   const restored = new Set<string>();
@@ -83,11 +83,15 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     return list;
   }
 
+  function knownNow(): number {
+    const process = simulation.current;
+    return (process && known.get(process)) ?? arrived;
+  }
+
   /** Whether one of our programs made another version current after this one was. */
   function isSuperseded(name: string, id: VersionId): boolean {
     if (restored.has(`${name} ${id}`)) return false;
-    const process = simulation.current;
-    const upTo = (process && known.get(process)) ?? arrived;
+    const upTo = knownNow();
     const list = arrivalsOf(name).filter(({ count }) => count <= upTo);
     const last = list.findLastIndex((arrival) => arrival.id === id);
     return last >= 0 && list.slice(last + 1).some((arrival) => arrival.ours && arrival.id !== id);
@@ -144,7 +148,9 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
           isWrong: () => versionIn(inPlace())?.id !== before.id,
           say: () => violate('nothing is removed without a tombstone', `${name}: ${label(before.id)} left ${where}`),
         });
-      if (after && cloud.conditions && !isSuperseded(name, before.id) && !isMarkedForRemoval(name, after)) {
+      const isDead = dead.get(name)?.has(before.id) ?? false;
+      const isOld = isDead || isSuperseded(name, before.id);
+      if (after && cloud.conditions && !isOld && !isMarkedForRemoval(name, after)) {
         if (isSuperseded(name, after.id))
           violate(
             'no version is replaced by an older one',
@@ -157,7 +163,10 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
           );
       }
     }
-    if (after && dead.get(name)?.has(after.id) && !restored.has(`${name} ${after.id}`))
+    const mayLive = () => restored.has(`${name} ${after?.id}`) || (before && after && isMarkedForRemoval(name, after));
+    const buried = after && dead.get(name)?.get(after.id);
+    // A host that looked before the deletion may still write; whoever looks next puts that right.
+    if (after && buried !== undefined && buried <= knownNow() && !mayLive())
       violate('what was deleted stays deleted', `${name}: ${label(after.id)} comes back into ${where}`);
   }
 
@@ -251,7 +260,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
           const { version: id, lastRefreshMs: lastRefresh, expiredMs: expired } = record;
           const freshness = { ...(lastRefresh && { lastRefresh }), ...(expired && { expired }) };
           tombstones.set(name, [...(tombstones.get(name) ?? []), { id, freshness, bytes: Buffer.alloc(0) }]);
-          dead.set(name, (dead.get(name) ?? new Set()).add(id));
+          dead.set(name, (dead.get(name) ?? new Map()).set(id, ++arrived));
           restored.delete(`${name} ${id}`);
         }
         return;
