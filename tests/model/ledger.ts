@@ -56,6 +56,7 @@ export function versionIn(bytes: Uint8Array | undefined): Version | undefined {
 export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   const violations: Violation[] = [];
   const labels = new Map<VersionId, string>();
+  const madeAt = new Map<VersionId, number>();
   /** Per credential, what was the store's current version, in order of arrival. */
   const arrivals = new Map<string, { readonly id: VersionId; readonly ours: boolean; readonly count: number }[]>();
   let arrived = 0;
@@ -150,7 +151,9 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
         });
       const isDead = dead.get(name)?.has(before.id) ?? false;
       const isOld = isDead || isSuperseded(name, before.id);
-      if (after && cloud.conditions && !isOld && !isMarkedForRemoval(name, after)) {
+      // What a program wrote into a file while that was replaced takes its place again, to be planned next.
+      const isLate = after !== undefined && (madeAt.get(after.id) ?? 0) > knownNow();
+      if (after && cloud.conditions && !isOld && !isLate && !isMarkedForRemoval(name, after)) {
         if (isSuperseded(name, after.id))
           violate(
             'no version is replaced by an older one',
@@ -193,7 +196,9 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     label,
     made(name, bytes, what) {
       const version = versionIn(bytes);
-      if (version && !labels.has(version.id)) labels.set(version.id, what);
+      if (!version || labels.has(version.id)) return;
+      labels.set(version.id, what);
+      madeAt.set(version.id, ++arrived);
     },
     native(name, bytes) {
       const version = versionIn(bytes);
