@@ -54,6 +54,10 @@ export async function play(
   const ledger = newLedger(hosts, cloud);
   const world: World = { hosts, cloud, ledger, versions: 0, touched: new Set(), late: [], trace };
   setWitness(ledger);
+  // For the variant that writes the store whatever it holds.
+  Object.assign(globalThis, {
+    tagNow: (area: 'current' | 'backup', name: string) => cloud.objects[area].get(name)?.tag,
+  });
   const clock = useClock();
   const before = { points: simulation.points, faults: simulation.faults };
   try {
