@@ -71,7 +71,8 @@ function broken({ name, file, find, replace }: Variant): Plugin {
     setup({ onLoad }) {
       onLoad({ filter: new RegExp(`/src/${file.replaceAll('.', '\\.')}$`) }, async ({ path }) => {
         const text = await readFile(path, 'utf8');
-        if (text.split(find).length !== 2) throw new Error(`variant "${name}": ${file} has changed, mend the variant`);
+        if (text.split(find).length !== 2)
+          throw new Error(`variant "${name}": ${file} has changed, mend the variant`);
         return { contents: text.replace(find, () => replace), loader: 'ts' };
       });
     },

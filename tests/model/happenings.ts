@@ -115,6 +115,7 @@ export function happen(world: World, step: Happening): void {
       return;
     case 'state':
       damage(host, step.damage);
+      ledger.forgot(host);
       return;
     case 'clock':
       host.clock.ahead = step.hours * 3_600_000;
@@ -123,7 +124,8 @@ export function happen(world: World, step: Happening): void {
     case 'native write': {
       const there = versionIn(cloud.objects.current.get(name)?.bytes);
       const old = host.held.get(name)?.[0];
-      const fresh = rotated(world, host, there && contentOf(there)) ?? credential(world, host, name, 'refreshed');
+      const fresh =
+        rotated(world, host, there && contentOf(there)) ?? credential(world, host, name, 'refreshed');
       const bytes = step.how === 'garbage' ? Buffer.from('<html>') : step.how === 'old' ? old : fresh;
       if (!bytes) return;
       ledger.made(name, bytes, `the native write on ${host.name}`);
@@ -138,6 +140,7 @@ export function happen(world: World, step: Happening): void {
     case 'restore image':
       if (!host.image) return;
       host.files = host.image.clone();
+      ledger.forgot(host);
       host.begun.length = 0;
       for (const each of allNames(host)) world.touched.add(each);
       return;
@@ -170,7 +173,14 @@ export function finish(world: World, host: Host): void {
   }
 }
 
-function put(world: World, host: Host, place: 'auth' | 'ccs', name: string, bytes: Buffer, what: string): void {
+function put(
+  world: World,
+  host: Host,
+  place: 'auth' | 'ccs',
+  name: string,
+  bytes: Buffer,
+  what: string,
+): void {
   if (place === 'ccs' && (!host.ccs || name.includes('/'))) return;
   world.ledger.made(name, bytes, what);
   if (place === 'auth') host.held.set(name, [...(host.held.get(name) ?? []), bytes]);
@@ -194,7 +204,11 @@ function rotated(world: World, host: Host, content: JsonObject | undefined): Buf
   return toBytes({ ...content, ...newTokens(world), ...datesOf(world, host, dates) });
 }
 
-function edited(world: World, content: JsonObject | undefined, field: 'note' | 'disabled'): Buffer | undefined {
+function edited(
+  world: World,
+  content: JsonObject | undefined,
+  field: 'note' | 'disabled',
+): Buffer | undefined {
   if (!content) return undefined;
   if (field === 'disabled') return toBytes({ ...content, disabled: content.disabled !== true });
   return toBytes({ ...content, note: `note ${++world.versions}` });
@@ -214,6 +228,8 @@ function datesOf(world: World, host: Host, dates: Dates): JsonObject {
       return { last_refresh: new Date(now).toISOString() };
     case 'expiring':
       return { expired: new Date(now + 5 * 86_400_000).toISOString() };
+    case 'far ahead':
+      return { last_refresh: new Date(now + 400 * 86_400_000).toISOString() };
     case 'none':
       return {};
   }

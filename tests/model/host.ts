@@ -5,7 +5,12 @@ import { type Machine, type Process, simulation } from './machine/process.ts';
 import type { LocalPlace } from './story.ts';
 
 export const HOME = '/home';
-export const PATHS = { auth: `${HOME}/auths`, ccs: `${HOME}/ccs/auth`, paused: `${HOME}/ccs/auth-paused`, state: `${HOME}/state` };
+export const PATHS = {
+  auth: `${HOME}/auths`,
+  ccs: `${HOME}/ccs/auth`,
+  paused: `${HOME}/ccs/auth-paused`,
+  state: `${HOME}/state`,
+};
 export const LOCAL_PLACES = ['auth', 'ccs'] as const;
 
 export interface Host extends Machine {
@@ -16,7 +21,12 @@ export interface Host extends Machine {
   /** The state as it was before the last run. */
   oldState: FileSystem | undefined;
   /** Writes that another program has begun. */
-  readonly begun: { readonly path: string; readonly inode: Inode; readonly bytes: Buffer; readonly since: number }[];
+  readonly begun: {
+    readonly path: string;
+    readonly inode: Inode;
+    readonly bytes: Buffer;
+    readonly since: number;
+  }[];
   /** What its proxy ever held of a credential, for writing it back. */
   readonly held: Map<string, Buffer[]>;
   /** When our program removed a credential from a place, by its clock. */

@@ -3,9 +3,15 @@
  * world: so each rule is said once, about every single write, and not about the end of a run.
  */
 import { compareFreshness } from '../../ts/src/credential/freshness.ts';
-import { contentOf, parseCredential, type Version, type VersionId, versionOf } from '../../ts/src/credential/version.ts';
+import {
+  contentOf,
+  parseCredential,
+  type Version,
+  type VersionId,
+  versionOf,
+} from '../../ts/src/credential/version.ts';
 import { type Host, inodeOf, keptOnHost, LOCAL_PLACES, PATHS } from './host.ts';
-import { type Machine, type Process, simulation } from './machine/process.ts';
+import { type Machine, simulation } from './machine/process.ts';
 import type { StoreArea, Witness } from './machine/witness.ts';
 import type { Cloud } from './memory-store.ts';
 
@@ -31,6 +37,8 @@ export interface Ledger extends Witness {
   forget(): void;
   /** A run is over; `disturbed` are the names that other programs wrote while it was killed. */
   runEnded(disturbed: ReadonlySet<string>): void;
+  /** A machine lost its memory: until it looks at the store again it knows nothing. */
+  forgot(machine: Machine): void;
   /** A clock was set: from now on dates say nothing about order. */
   clockChanged(): void;
   /** Whether a version of a credential is anywhere at all. */
@@ -58,10 +66,13 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   const labels = new Map<VersionId, string>();
   const madeAt = new Map<VersionId, number>();
   /** Per credential, what was the store's current version, in order of arrival. */
-  const arrivals = new Map<string, { readonly id: VersionId; readonly ours: boolean; readonly count: number }[]>();
+  const arrivals = new Map<
+    string,
+    { readonly id: VersionId; readonly ours: boolean; readonly count: number }[]
+  >();
   let arrived = 0;
-  /** How many had arrived when a process last looked at the store: what it can know of. */
-  const known = new WeakMap<Process, number>();
+  /** How many had arrived when a machine last looked at the store: what it can know of. */
+  const known = new Map<Machine, number>();
   /** Versions that a tombstone of ours named, since the name last lived by a person's hand. */
   const dead = new Map<string, Map<VersionId, number>>();
   /** All tombstones that ever stood. */
@@ -86,7 +97,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
 
   function knownNow(): number {
     const process = simulation.current;
-    return (process && known.get(process)) ?? arrived;
+    return process ? (known.get(process.machine) ?? 0) : arrived;
   }
 
   /** Whether one of our programs made another version current after this one was. */
@@ -141,13 +152,17 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
           name,
           isWrong: () => copies(name, before.id) === 0,
           say: () =>
-            violate('no version is lost', `${name}: ${label(before.id)} left ${where}, and nothing has it any more`),
+            violate(
+              'no version is lost',
+              `${name}: ${label(before.id)} left ${where}, and nothing has it any more`,
+            ),
         });
       if (!after && !marked && !mayBeRemoved(name, before, now))
         suspects.push({
           name,
           isWrong: () => versionIn(inPlace())?.id !== before.id,
-          say: () => violate('nothing is removed without a tombstone', `${name}: ${label(before.id)} left ${where}`),
+          say: () =>
+            violate('nothing is removed without a tombstone', `${name}: ${label(before.id)} left ${where}`),
         });
       const isDead = dead.get(name)?.has(before.id) ?? false;
       const isOld = isDead || isSuperseded(name, before.id);
@@ -159,14 +174,19 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
             'no version is replaced by an older one',
             `${name}: ${label(before.id)} in ${where} is replaced by ${label(after.id)}, which was replaced before`,
           );
-        else if (datesHold && compareFreshness(before.freshness, after.freshness, now) > 0 && !wasReplaced(name, before, after))
+        else if (
+          datesHold &&
+          compareFreshness(before.freshness, after.freshness, now) > 0 &&
+          !wasReplaced(name, before, after)
+        )
           violate(
             'no version is replaced by an older one',
             `${name}: ${label(before.id)} in ${where} is replaced by ${label(after.id)}, which is less fresh`,
           );
       }
     }
-    const mayLive = () => restored.has(`${name} ${after?.id}`) || (before && after && isMarkedForRemoval(name, after));
+    const mayLive = () =>
+      restored.has(`${name} ${after?.id}`) || (before && after && isMarkedForRemoval(name, after));
     const buried = after && dead.get(name)?.get(after.id);
     // A host that looked before the deletion may still write; whoever looks next puts that right.
     if (after && buried !== undefined && buried <= knownNow() && !mayLive())
@@ -217,6 +237,9 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     },
     runEnded(disturbed) {
       for (const { name, isWrong, say } of suspects.splice(0)) if (!disturbed.has(name) && isWrong()) say();
+    },
+    forgot(machine) {
+      known.delete(machine);
     },
     clockChanged() {
       datesHold = false;
@@ -278,7 +301,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       if (area === 'current' && next) arrivalsOf(name).push({ id: next.id, ours: true, count: ++arrived });
     },
     listed() {
-      if (simulation.current) known.set(simulation.current, arrived);
+      if (simulation.current) known.set(simulation.current.machine, arrived);
     },
   };
 }

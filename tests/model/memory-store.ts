@@ -71,7 +71,11 @@ export function newCloud(now: () => number = Date.now): Cloud {
 export function putObject(cloud: Cloud, area: Area, name: string, bytes: Uint8Array, recorded?: string): Tag {
   const md5 = createHash('md5').update(bytes).digest('hex');
   const tag = cloud.tags === 'content' ? md5 : `${md5}-${++cloud.count}`;
-  cloud.objects[area].set(name, { bytes: Buffer.from(bytes), tag, ...(recorded !== undefined && { recorded }) });
+  cloud.objects[area].set(name, {
+    bytes: Buffer.from(bytes),
+    tag,
+    ...(recorded !== undefined && { recorded }),
+  });
   return tag;
 }
 
@@ -102,7 +106,11 @@ export function memoryStore(cloud: Cloud, memory: StoreMemory): Store {
         cloud.history.set(name, there);
         if (there.has(entry.id)) return;
         notice.object('history', name, undefined, entry.bytes);
-        there.set(entry.id, { ...entry, bytes: Buffer.from(entry.bytes), arrived: entry.arrived ?? cloud.now() });
+        there.set(entry.id, {
+          ...entry,
+          bytes: Buffer.from(entry.bytes),
+          arrived: entry.arrived ?? cloud.now(),
+        });
       });
     }
     for (const bytes of keepAside) {
@@ -194,7 +202,10 @@ export function memoryStore(cloud: Cloud, memory: StoreMemory): Store {
 
     async read(references, receive) {
       for (const reference of references)
-        receive(reference, await request(`read ${reference.area} ${reference.name}`, false, () => readNow(cloud, reference)));
+        receive(
+          reference,
+          await request(`read ${reference.area} ${reference.name}`, false, () => readNow(cloud, reference)),
+        );
     },
 
     async prepare(proposal) {
@@ -210,10 +221,12 @@ export function memoryStore(cloud: Cloud, memory: StoreMemory): Store {
         [...cloud.history].flatMap(([name, entries]) =>
           names && !(names as readonly string[]).includes(name)
             ? []
-            : [...entries.values()].map(({ bytes: _, ...record }): HistoryRecord => ({
-                ...record,
-                name: name as HistoryRecord['name'],
-              })),
+            : [...entries.values()].map(
+                ({ bytes: _, ...record }): HistoryRecord => ({
+                  ...record,
+                  name: name as HistoryRecord['name'],
+                }),
+              ),
         ),
       ),
 

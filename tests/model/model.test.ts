@@ -11,8 +11,13 @@ const SECONDS = 60;
 const search = await loadSearch();
 
 describe('stories in which a promise was once broken', () => {
-  test.each(CASES)('$name', async ({ story }) => {
-    await search.play(story, search.newFigures());
+  test.each(CASES)('$name', async ({ name, stories, before }) => {
+    for (const story of stories) await search.play(story, search.newFigures());
+    const old = await loadSearch({ name, ...before });
+    const playAll = async () => {
+      for (const story of stories) await old.play(story, old.newFigures());
+    };
+    await expect(playAll(), 'the program as it was').rejects.toThrow();
   });
 });
 

@@ -22,8 +22,12 @@ const found: Found[] = [];
 if (process.env.PROVE_SEED !== undefined) await replay(Number(process.env.PROVE_SEED));
 else await prove();
 const { worlds, steps, runs, crashes, faults, points } = totals;
-console.log(`${runs} runs, ${points} calls that could be interrupted, ${Math.round(steps / Math.max(1, process.uptime()))} steps a second`);
-console.log(`${worlds} worlds, ${steps} steps, ${crashes} crash points, ${faults} faults, ${found.length} violations`);
+console.log(
+  `${runs} runs, ${points} calls that could be interrupted, ${Math.round(steps / Math.max(1, process.uptime()))} steps a second`,
+);
+console.log(
+  `${worlds} worlds, ${steps} steps, ${crashes} crash points, ${faults} faults, ${found.length} violations`,
+);
 process.exitCode = found.length > 0 ? 1 : 0;
 
 async function prove(): Promise<void> {
@@ -48,7 +52,8 @@ function thread(file: string, task: Task): Promise<void> {
   return new Promise((resolve, reject) => {
     worker.on('message', (said: Said) => {
       totals.worlds += said.worlds;
-      for (const key of ['steps', 'runs', 'crashes', 'faults', 'points'] as const) totals[key] += said.figures[key];
+      for (const key of ['steps', 'runs', 'crashes', 'faults', 'points'] as const)
+        totals[key] += said.figures[key];
       if (said.found) tell(said.found);
       if (found.length >= MAX_FOUND) void worker.terminate();
     });

@@ -42,6 +42,7 @@ export async function search(
   if (!details.failed || !details.counterexample) return undefined;
   const [story] = details.counterexample;
   const error = details.errorInstance;
-  const message = error instanceof Violation ? error.message : error instanceof Error ? `${error.stack}` : String(error);
+  const message =
+    error instanceof Violation ? error.message : error instanceof Error ? `${error.stack}` : String(error);
   return { seed, story, words: tell(story), message };
 }

@@ -40,10 +40,15 @@ export type Happening =
   | { readonly kind: 'native write'; readonly host: number; readonly name: number; readonly how: Native }
   | { readonly kind: 'native delete'; readonly name: number }
   | { readonly kind: 'image' | 'restore image'; readonly host: number }
-  | { readonly kind: 'directory'; readonly host: number; readonly place: LocalPlace; readonly how: 'emptied' | 'remade' }
+  | {
+      readonly kind: 'directory';
+      readonly host: number;
+      readonly place: LocalPlace;
+      readonly how: 'emptied' | 'remade';
+    }
   | { readonly kind: 'store lost'; readonly what: 'objects' | 'all' };
 
-export type Dates = 'refreshed' | 'expiring' | 'none';
+export type Dates = 'refreshed' | 'expiring' | 'none' | 'far ahead';
 export type StateDamage = 'lost' | 'base torn' | 'intents torn' | 'base gone' | 'remembered' | 'rolled back';
 export type Native = 'new' | 'old' | 'garbage';
 
@@ -90,14 +95,19 @@ export function tellStep(step: Step, story: Pick<Story, 'hosts'>): string {
   return others.length === 0 ? `${first}` : `at once (turns ${step.seed}): ${[first, ...others].join(' | ')}`;
 }
 
-function tellRun({ host, command, crashAt, powerLoss, faults, interrupts }: Run, story: Pick<Story, 'hosts'>) {
+function tellRun(
+  { host, command, crashAt, powerLoss, faults, interrupts }: Run,
+  story: Pick<Story, 'hosts'>,
+) {
   const parts = [`${hostName(host, story)}: ${command}`];
   for (const { at, happening } of interrupts)
     parts.push(`at its call ${at} (${tellHappening(happening, story)})`);
   for (const { at, fault } of faults) parts.push(`its call ${at} fails with ${fault}`);
   if (crashAt !== undefined)
     parts.push(
-      powerLoss === undefined ? `killed before its write ${crashAt}` : `power lost at its write ${crashAt} (${powerLoss})`,
+      powerLoss === undefined
+        ? `killed before its write ${crashAt}`
+        : `power lost at its write ${crashAt} (${powerLoss})`,
     );
   return parts.join(', ');
 }

@@ -50,7 +50,7 @@ export const VARIANTS: readonly Variant[] = [
   {
     name: 'old files that were put back are taken',
     file: 'sync/rules/stale.ts',
-    find: "return !(refreshed !== undefined && refreshed <= now + MAX_AHEAD_MS && refreshed > agreed.agreedAt);",
+    find: 'return !(refreshed !== undefined && refreshed <= now + MAX_AHEAD_MS && refreshed > agreed.agreedAt);',
     replace: 'return refreshed === Number.NEGATIVE_INFINITY;',
   },
   {
@@ -77,7 +77,7 @@ export const VARIANTS: readonly Variant[] = [
     file: 'files/atomic-write.ts',
     find: '    await (createOnly ? createByLink(temporary, path) : rename(temporary, path));',
     replace:
-      "    if (createOnly) await createByLink(temporary, path);\n    else { const target = openSync(path, O_WRONLY | O_CREAT, mode); writeFileSync(target, bytes.subarray(0, bytes.length >> 1)); writeFileSync(target, bytes); closeSync(target); await unlink(temporary); }",
+      '    if (createOnly) await createByLink(temporary, path);\n    else { const target = openSync(path, O_WRONLY | O_CREAT, mode); writeFileSync(target, bytes.subarray(0, bytes.length >> 1)); writeFileSync(target, bytes); closeSync(target); await unlink(temporary); }',
   },
   {
     name: 'contents are not synced before they take the name',

@@ -1,7 +1,18 @@
 /** Stands in for `node:fs/promises` in the programs under test; each call is a turn. */
 import type { FileHandle } from 'node:fs/promises';
 import { simulation, turn } from '../machine/process.ts';
-import { closeSync, fstatSync, listNow, machine, openNow, readNow, removeNow, renameNow, statSync, syncLater } from './fs.ts';
+import {
+  closeSync,
+  fstatSync,
+  listNow,
+  machine,
+  openNow,
+  readNow,
+  removeNow,
+  renameNow,
+  statSync,
+  syncLater,
+} from './fs.ts';
 
 export function chmod(path: string, mode: number): Promise<void> {
   return turn(`chmod ${path}`, true, () => {
