@@ -62,6 +62,9 @@ const standIns: Plugin = {
       return importer.startsWith(SOURCES) && file !== undefined ? { path: here(`stand-ins/${file}`) } : null;
     });
     onResolve({ filter: /files\/lock\.ts$/ }, () => ({ path: here('stand-ins/lock.ts') }));
+    onResolve({ filter: /^\.\/plan\.ts$/ }, ({ importer }) =>
+      importer.endsWith('/src/sync/run.ts') ? { path: here('stand-ins/plan.ts') } : null,
+    );
   },
 };
 

@@ -128,7 +128,7 @@ export function happen(world: World, step: Happening): void {
         rotated(world, host, there && contentOf(there)) ?? credential(world, host, name, 'refreshed');
       const bytes = step.how === 'garbage' ? Buffer.from('<html>') : step.how === 'old' ? old : fresh;
       if (!bytes) return;
-      ledger.made(name, bytes, `the native write on ${host.name}`);
+      ledger.made(bytes, `the native write on ${host.name}`);
       putObject(cloud, 'current', name, bytes);
       ledger.native(name, bytes);
       return;
@@ -161,7 +161,7 @@ export function finish(world: World, host: Host): void {
     const place = path.startsWith(PATHS.ccs) ? 'ccs' : 'auth';
     const name = path.slice(PATHS[place].length + 1);
     world.touched.add(name);
-    world.ledger.made(name, bytes, `the write on ${host.name}`);
+    world.ledger.made(bytes, `the write on ${host.name}`);
     if (place === 'auth') host.held.set(name, [...(host.held.get(name) ?? []), bytes]);
     if (simulation.now - since > WRITE_MS || host.files.find(path) === inode) {
       writeFile(host, path, bytes);
@@ -182,7 +182,7 @@ function put(
   what: string,
 ): void {
   if (place === 'ccs' && (!host.ccs || name.includes('/'))) return;
-  world.ledger.made(name, bytes, what);
+  world.ledger.made(bytes, what);
   if (place === 'auth') host.held.set(name, [...(host.held.get(name) ?? []), bytes]);
   writeFile(host, pathOf(place, name), bytes);
 }

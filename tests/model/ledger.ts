@@ -28,7 +28,7 @@ export class Violation extends Error {
 export interface Ledger extends Witness {
   readonly violations: Violation[];
   /** A version by another program; `what` is how a person would call it. */
-  made(name: string, bytes: Buffer, what: string): void;
+  made(bytes: Buffer, what: string): void;
   /** Another program wrote the store's current object. */
   native(name: string, bytes: Buffer | undefined): void;
   /** A person put this version back after it was deleted: it may live again. */
@@ -214,7 +214,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     violations,
     violate,
     label,
-    made(name, bytes, what) {
+    made(bytes, what) {
       const version = versionIn(bytes);
       if (!version || labels.has(version.id)) return;
       labels.set(version.id, what);

@@ -3,7 +3,7 @@
  * another host may go on, the store may fail, or the host may be killed.
  */
 import { createHash } from 'node:crypto';
-import { sha256 } from '../../ts/src/credential/version.ts';
+import { sha256, type VersionId } from '../../ts/src/credential/version.ts';
 import { commitAll } from '../../ts/src/stores/commit-all.ts';
 import {
   type CommitOutcome,
@@ -28,7 +28,7 @@ import { notice } from './machine/witness.ts';
 export interface CloudObject {
   readonly bytes: Buffer;
   readonly tag: Tag;
-  readonly recorded?: string;
+  readonly recorded?: VersionId;
 }
 
 type Area = 'current' | 'backup' | 'tombstone';
@@ -261,5 +261,5 @@ function readNow(cloud: Cloud, reference: Reference): ReadAnswer {
   if (!found) return { kind: 'absent' };
   if (found.bytes.length > MAX_OBJECT_BYTES) return { kind: 'too-large', size: found.bytes.length };
   const { recorded, ...object } = found;
-  return { kind: 'object', ...object, ...(recorded !== undefined && { recorded: recorded as never }) };
+  return { kind: 'object', ...object, ...(recorded !== undefined && { recorded }) };
 }

@@ -73,6 +73,8 @@ export async function play(story: Story, figures: Figures, trace?: (line: string
     }
     await becomeQuiet(world, figures);
     assertKept(world, 'when all was quiet');
+    await checkChangesArrive(world, figures);
+    assertKept(world, 'after that');
   } finally {
     clock.restore();
     setWitness(undefined);
@@ -380,6 +382,35 @@ async function becomeQuiet(world: World, figures: Figures): Promise<void> {
     checkEqual(world, host, 'at the end');
     checkTombstones(world, host);
   }
+}
+
+/** Among hosts that agree, a refresh and a deletion on any one arrive on every other. */
+async function checkChangesArrive(world: World, figures: Figures): Promise<void> {
+  const { hosts, cloud, ledger } = world;
+  const [first] = hosts as [Host, ...Host[]];
+  const name = NAMES.find((each) => versionIn(inodeOf(first, 'auth', each)?.bytes));
+  if (name === undefined || hosts.some(({ clock }) => clock.ahead !== 0)) return;
+  simulation.now += 60_000;
+  happen(world, { kind: 'rotate', host: 0, name: NAMES.indexOf(name), place: 'auth' });
+  const refreshed = versionIn(inodeOf(first, 'auth', name)?.bytes);
+  for (const host of hosts) await runOnce(world, host, figures);
+  for (const host of hosts) {
+    const seen = versionIn(inodeOf(host, 'auth', name)?.bytes);
+    // One that was dated far ahead, or by no refresh at all, may be fresher.
+    if (refreshed?.freshness.lastRefresh !== undefined && seen?.id !== refreshed.id && !isDatedAhead(seen))
+      ledger.violate('changes arrive', `the refresh of ${name} did not reach ${host.name}`);
+  }
+  const last = hosts.at(-1) as Host;
+  happen(world, { kind: 'remove', host: hosts.indexOf(last), name: NAMES.indexOf(name), place: 'auth' });
+  for (const host of [last, ...hosts]) await runOnce(world, host, figures, [name]);
+  for (const host of hosts) {
+    if (inodeOf(host, 'auth', name) || cloud.objects.current.has(name))
+      ledger.violate('changes arrive', `the deletion of ${name} on ${last.name} did not reach ${host.name}`);
+  }
+}
+
+function isDatedAhead(version: { freshness: { lastRefresh?: number } } | undefined): boolean {
+  return (version?.freshness.lastRefresh ?? 0) > simulation.now;
 }
 
 // --- Time and chance ----------------------------------------------------------------------------------------------

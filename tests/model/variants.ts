@@ -5,6 +5,7 @@ export const VARIANTS: readonly Variant[] = [
   {
     name: 'what is replaced is not kept first',
     file: 'sync/actions.ts',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the text of the program
     find: "  for (const version of losers)\n    actions.push({ kind: 'keep', version, where, reason: `replaced by ${shortId(id)}: ${reason}` });\n",
     replace: '',
   },
