@@ -43,12 +43,13 @@ export function happen(world: World, step: Happening): void {
       ledger.native(name, undefined);
       return;
     case 'store lost':
+      for (const each of cloud.objects.current.keys()) ledger.native(each, undefined);
       for (const area of ['current', 'backup'] as const) cloud.objects[area].clear();
       if (step.what === 'all') {
+        ledger.wiped();
         cloud.objects.tombstone.clear();
         cloud.history.clear();
         cloud.marker = undefined;
-        ledger.forget();
       }
       return;
   }
@@ -147,9 +148,12 @@ export function happen(world: World, step: Happening): void {
     case 'directory': {
       const path = PATHS[step.place];
       if (!host.files.find(path)) return;
-      for (const [file] of host.files.files(path))
-        if (step.how === 'remade' || file.endsWith('.json')) removeFile(host, file);
       for (const each of allNames(host)) world.touched.add(each);
+      for (const [file] of host.files.files(path)) {
+        if (step.how === 'emptied' && !file.endsWith('.json')) continue;
+        removeFile(host, file);
+        host.cleared.set(`${step.place} ${file.slice(path.length + 1)}`, host.now());
+      }
       return;
     }
   }

@@ -33,8 +33,8 @@ export interface Ledger extends Witness {
   native(name: string, bytes: Buffer | undefined): void;
   /** A person put this version back after it was deleted: it may live again. */
   putBack(name: string, bytes: Buffer): void;
-  /** The store was wiped, history and all: what was known of order and deletions is gone. */
-  forget(): void;
+  /** The store is about to be wiped, history and all: what is known of order and deletions goes with it. */
+  wiped(): void;
   /** A run is over; `disturbed` are the names that other programs wrote while it was killed. */
   runEnded(disturbed: ReadonlySet<string>): void;
   /** A machine lost its memory: until it looks at the store again it knows nothing. */
@@ -78,6 +78,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   /** All tombstones that ever stood. */
   const tombstones = new Map<string, Version[]>();
   const restored = new Set<string>();
+  /** Versions that only a history had that somebody wiped: a host that cannot see that believes them safe. */
+  const wipedVersions = new Set<string>();
   let datesHold = true;
   /** What is settled when the run is over: it may still have open the file that it replaced or removed. */
   const suspects: { readonly name: string; readonly isWrong: () => boolean; readonly say: () => void }[] = [];
@@ -93,6 +95,12 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     const list = arrivals.get(name) ?? [];
     arrivals.set(name, list);
     return list;
+  }
+
+  /** The first was current before the second ever was, and again after it: each replaced the other once. */
+  function wasBack(name: string, first: VersionId, second: VersionId): boolean {
+    const ids = arrivalsOf(name).map(({ id }) => id);
+    return ids.includes(first) && ids.indexOf(first) < ids.indexOf(second);
   }
 
   function knownNow(): number {
@@ -150,7 +158,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       if (copies(name, before.id) < 2 && !marked)
         suspects.push({
           name,
-          isWrong: () => copies(name, before.id) === 0,
+          isWrong: () => copies(name, before.id) === 0 && !wipedVersions.has(`${name} ${before.id}`),
           say: () =>
             violate(
               'no version is lost',
@@ -169,7 +177,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       // What a program wrote into a file while that was replaced takes its place again, to be planned next.
       const isLate = after !== undefined && (madeAt.get(after.id) ?? 0) > knownNow();
       if (after && cloud.conditions && !isOld && !isLate && !isMarkedForRemoval(name, after)) {
-        if (isSuperseded(name, after.id))
+        if (isSuperseded(name, after.id) && !wasBack(name, before.id, after.id))
           violate(
             'no version is replaced by an older one',
             `${name}: ${label(before.id)} in ${where} is replaced by ${label(after.id)}, which was replaced before`,
@@ -222,7 +230,11 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     },
     native(name, bytes) {
       const version = versionIn(bytes);
-      if (version) arrivalsOf(name).push({ id: version.id, ours: false, count: ++arrived });
+      const list = arrivalsOf(name);
+      const last = list.at(-1);
+      // None of our programs ever saw it in the store.
+      if (last && !last.ours && !cloud.history.get(name)?.has(last.id)) list.pop();
+      if (version) list.push({ id: version.id, ours: false, count: ++arrived });
       // Who writes next replaces nothing that it could know of.
       else arrivals.delete(name);
     },
@@ -230,7 +242,9 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       const version = versionIn(bytes);
       if (version) restored.add(`${name} ${version.id}`);
     },
-    forget() {
+    wiped() {
+      for (const [name, entries] of cloud.history)
+        for (const id of entries.keys()) wipedVersions.add(`${name} ${id}`);
       arrivals.clear();
       dead.clear();
       restored.clear();

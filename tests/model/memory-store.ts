@@ -68,7 +68,13 @@ export function newCloud(now: () => number = Date.now): Cloud {
 }
 
 /** Puts an object there as any program may, whatever the conditions. */
-export function putObject(cloud: Cloud, area: Area, name: string, bytes: Uint8Array, recorded?: string): Tag {
+export function putObject(
+  cloud: Cloud,
+  area: Area,
+  name: string,
+  bytes: Uint8Array,
+  recorded?: VersionId,
+): Tag {
   const md5 = createHash('md5').update(bytes).digest('hex');
   const tag = cloud.tags === 'content' ? md5 : `${md5}-${++cloud.count}`;
   cloud.objects[area].set(name, {
