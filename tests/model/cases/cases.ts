@@ -72,31 +72,6 @@ export const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'an own write that only the backup copy still has was replaced in the store since',
-    stories: [
-      world([true, false], 0, false, [
-        { kind: 'login', host: 0, name: 0, dates: 'none' },
-        alone(run(0)),
-        together(
-          0,
-          run(1),
-          run(0, {
-            interrupts: [
-              at(1, { kind: 'native write', host: 0, name: 0, how: 'new' }),
-              at(2, { kind: 'rotate', host: 0, name: 0, place: 'auth' }),
-              at(12, { kind: 'pause', host: 0, name: 0 }),
-            ],
-          }),
-        ),
-      ]),
-    ],
-    before: {
-      file: 'sync/rules/change.ts',
-      find: "[...intent.held, 'store', ...arrived]",
-      replace: '[...intent.held, ...arrived]',
-    },
-  },
-  {
     name: 'what was deleted before a new login is not healed from a host that never heard of it',
     stories: [
       world([false, false], 1, true, [
