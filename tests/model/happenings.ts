@@ -73,6 +73,7 @@ export function happen(world: World, step: Happening): void {
     case 'remove':
       if (!inodeOf(host, step.place, name)) return;
       removeFile(host, pathOf(step.place, name));
+      ledger.deleted(name);
       host.cleared.set(`${step.place} ${name}`, host.now());
       return;
     case 'write back': {
@@ -95,6 +96,8 @@ export function happen(world: World, step: Happening): void {
     case 'unpause': {
       const inode = inodeOf(host, 'paused', name);
       if (!inode) return;
+      // Gone from there too, it is as if it was deleted.
+      ledger.deleted(name);
       if (!inodeOf(host, 'ccs', name)) writeFile(host, pathOf('ccs', name), inode.bytes);
       removeFile(host, pathOf('paused', name));
       return;
@@ -152,6 +155,7 @@ export function happen(world: World, step: Happening): void {
       for (const [file] of host.files.files(path)) {
         if (step.how === 'emptied' && !file.endsWith('.json')) continue;
         removeFile(host, file);
+        if (step.how === 'emptied') ledger.deleted(file.slice(path.length + 1));
         host.cleared.set(`${step.place} ${file.slice(path.length + 1)}`, host.now());
       }
       return;

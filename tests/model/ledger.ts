@@ -31,6 +31,8 @@ export interface Ledger extends Witness {
   made(bytes: Buffer, what: string): void;
   /** Another program wrote the store's current object. */
   native(name: string, bytes: Buffer | undefined): void;
+  /** A person or a program deleted this credential from a host: a tombstone may be written for it. */
+  deleted(name: string): void;
   /** A person put this version back after it was deleted: it may live again. */
   putBack(name: string, bytes: Buffer): void;
   /** The store is about to be wiped, history and all: what is known of order and deletions goes with it. */
@@ -78,6 +80,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   /** All tombstones that ever stood. */
   const tombstones = new Map<string, Version[]>();
   const restored = new Set<string>();
+  const deletedOnce = new Set<string>();
   /** Versions that only a history had that somebody wiped: a host that cannot see that believes them safe. */
   const wipedVersions = new Set<string>();
   let datesHold = true;
@@ -238,6 +241,9 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       // Who writes next replaces nothing that it could know of.
       else arrivals.delete(name);
     },
+    deleted(name) {
+      deletedOnce.add(name);
+    },
     putBack(name, bytes) {
       const version = versionIn(bytes);
       if (version) restored.add(`${name} ${version.id}`);
@@ -298,6 +304,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     object(area: StoreArea, name, before, after) {
       if (area === 'tombstone') {
         if (after) {
+          if (!deletedOnce.has(name)) violate('nothing is deleted that nobody deleted', name);
           const record = JSON.parse(Buffer.from(after).toString());
           const { version: id, lastRefreshMs: lastRefresh, expiredMs: expired } = record;
           const freshness = { ...(lastRefresh && { lastRefresh }), ...(expired && { expired }) };

@@ -89,4 +89,21 @@ export const CASES: readonly Case[] = [
       replace: '...agreed])]',
     },
   },
+  {
+    name: 'a directory that is made anew after a crash is no deletion',
+    // Killed at some write after the store has it and before the base does.
+    stories: Array.from({ length: 14 }, (_, index) =>
+      world([false, false], 1, false, [
+        alone(run(0, { crashAt: 4 + index })),
+        alone(run(1)),
+        { kind: 'directory', host: 0, place: 'auth', how: 'remade' },
+        alone(run(0)),
+      ]),
+    ),
+    before: {
+      file: 'sync/rules/change.ts',
+      find: 'intent.held.filter((place) => belongs(base, snapshot, place))',
+      replace: 'intent.held',
+    },
+  },
 ];
