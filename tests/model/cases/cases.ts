@@ -94,6 +94,8 @@ export const CASES: readonly Case[] = [
     // Killed at some write after the store has it and before the base does.
     stories: Array.from({ length: 14 }, (_, index) =>
       world([false, false], 1, false, [
+        alone(run(1)),
+        alone(run(0, { command: 'hydrate' })),
         alone(run(0, { crashAt: 4 + index })),
         alone(run(1)),
         { kind: 'directory', host: 0, place: 'auth', how: 'remade' },
