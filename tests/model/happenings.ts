@@ -83,6 +83,7 @@ export function happen(world: World, step: Happening): void {
       const cleared = host.cleared.get(`auth ${name}`);
       if (!inodeOf(host, 'auth', name) && cleared !== undefined && host.now() - cleared > PUT_BACK_MS)
         ledger.putBack(name, bytes);
+      ledger.made(bytes, `what ${host.name} had`);
       writeFile(host, pathOf('auth', name), bytes);
       return;
     }

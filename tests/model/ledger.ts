@@ -156,6 +156,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     inPlace: () => Uint8Array | undefined,
   ): void {
     const now = simulation.current?.machine.now() ?? simulation.now;
+    // What a program wrote into a file while that was replaced takes its place again, to be planned next.
+    const isLate = after !== undefined && (madeAt.get(after.id) ?? 0) > knownNow();
     if (before && before.id !== after?.id) {
       const marked = isMarkedForRemoval(name, before);
       if (copies(name, before.id) < 2 && !marked)
@@ -177,8 +179,6 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
         });
       const isDead = dead.get(name)?.has(before.id) ?? false;
       const isOld = isDead || isSuperseded(name, before.id);
-      // What a program wrote into a file while that was replaced takes its place again, to be planned next.
-      const isLate = after !== undefined && (madeAt.get(after.id) ?? 0) > knownNow();
       if (after && cloud.conditions && !isOld && !isLate && !isMarkedForRemoval(name, after)) {
         if (isSuperseded(name, after.id) && !wasBack(name, before.id, after.id))
           violate(
@@ -200,7 +200,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       restored.has(`${name} ${after?.id}`) || (before && after && isMarkedForRemoval(name, after));
     const buried = after && dead.get(name)?.get(after.id);
     // A host that looked before the deletion may still write; whoever looks next puts that right.
-    if (after && buried !== undefined && buried <= knownNow() && !mayLive())
+    if (after && buried !== undefined && buried <= knownNow() && !isLate && !mayLive())
       violate('what was deleted stays deleted', `${name}: ${label(after.id)} comes back into ${where}`);
   }
 
@@ -227,8 +227,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     label,
     made(bytes, what) {
       const version = versionIn(bytes);
-      if (!version || labels.has(version.id)) return;
-      labels.set(version.id, what);
+      if (!version) return;
+      if (!labels.has(version.id)) labels.set(version.id, what);
       madeAt.set(version.id, ++arrived);
     },
     native(name, bytes) {
