@@ -1,0 +1,97 @@
+/** Rule: what a person asks for by name goes before all other rules, until it is carried out. */
+import type { CredentialName } from '../../credential/name.ts';
+import type { Version } from '../../credential/version.ts';
+import { candidates } from '../candidates.ts';
+import type { BaseEntry, CredentialSnapshot, Decision, Snapshot } from '../model.ts';
+import { holds } from '../sightings.ts';
+import { supersededVersions } from './superseded.ts';
+import { inOrder } from './winner.ts';
+
+export type Choice =
+  /** Makes a version current everywhere: one that `restoredContent` made. */
+  | { readonly kind: 'restore'; readonly version: Version; readonly reason: string }
+  /** Deletes the credential everywhere. `time` tells this deletion from any other, in milliseconds since 1970. */
+  | { readonly kind: 'forget'; readonly time: number };
+
+/**
+ * The decision that a choice comes to; undefined where the ordinary rules decide: once the store has what was chosen,
+ * a refresh or a login that comes after it is as good as after anything else.
+ */
+export function chosen(
+  name: CredentialName,
+  choice: Choice,
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+  snapshot: Pick<Snapshot, 'now' | 'places'>,
+  host: string,
+): Decision | undefined {
+  if (seen.tombstone?.kind === 'invalid' || isDone(choice, seen, entry, host)) return undefined;
+  if (snapshot.places.store.kind !== 'listed') {
+    return {
+      kind: 'held',
+      waitsFor: 'store',
+      reason: `the store cannot be reached, and without it no other host would learn that it was ${WORDS[choice.kind]}`,
+      remedy: 'Nothing was changed. Run the same command again when the store is back.',
+    };
+  }
+  return choice.kind === 'restore'
+    ? restore(choice, seen, entry)
+    : forget(name, choice, seen, entry, snapshot.now, host);
+}
+
+const WORDS = { restore: 'restored', forget: 'forgotten' } as const;
+
+function isDone(
+  choice: Choice,
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+  host: string,
+): boolean {
+  if (choice.kind === 'restore') {
+    const { id } = choice.version;
+    return entry?.agreed?.id === id || [seen.store, seen.backup].some((sighting) => holds(sighting, id));
+  }
+  const stands = seen.tombstone?.kind === 'tombstone' ? seen.tombstone.tombstone : undefined;
+  const tombstones = [stands, entry?.buried?.tombstone];
+  return tombstones.some((tombstone) => tombstone?.time === choice.time && tombstone.host === host);
+}
+
+function restore(
+  { version, reason }: Extract<Choice, { kind: 'restore' }>,
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+): Decision | undefined {
+  // It may have been current already and been refreshed since, by a proxy that was quicker than this run.
+  if (seen.history === undefined) return { kind: 'consult' };
+  if (supersededVersions(entry, seen.history, [], seen.pruned).has(version.id)) return undefined;
+  return {
+    kind: 'spread',
+    winner: { from: 'merge', version },
+    reason,
+    losers: candidates(seen).map((candidate) => candidate.version),
+    ends: seen.tombstone?.kind === 'tombstone' ? { tag: seen.tombstone.tag } : undefined,
+    stale: false,
+    conflict: false,
+  };
+}
+
+function forget(
+  name: CredentialName,
+  { time }: Extract<Choice, { kind: 'forget' }>,
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+  now: number,
+  host: string,
+): Decision | undefined {
+  // The freshest of what is there: so the tombstone ranks above all of it.
+  const last = inOrder(candidates(seen), now)[0]?.version ?? (seen.tombstone ? undefined : entry?.agreed);
+  if (!last) return undefined;
+  const { id: version, freshness } = last;
+  return {
+    kind: 'delete',
+    tombstone: { name, version, freshness, host, time },
+    tag: undefined,
+    ...(seen.tombstone?.kind === 'tombstone' && { over: seen.tombstone.tag }),
+    reason: `forgotten on ${host}`,
+  };
+}
