@@ -8,7 +8,7 @@ import type { Base, GuardReport, LocalPlace, Permissions, Plan, Problem, Snapsho
 import { plan } from './plan.ts';
 import type { RoundView } from './report.ts';
 import type { Choice } from './rules/choice.ts';
-import { consultHistory, takeSnapshot } from './snapshot.ts';
+import { consultHistory, takeSnapshot, withNames } from './snapshot.ts';
 import { newMarkerId, type State, StateError } from './state.ts';
 
 /** Layout of our records in the store: a store with a higher number is left alone. */
@@ -85,8 +85,9 @@ export async function look(request: LookRequest, state: State, store: Store): Pr
         ? ({ kind: 'listed', listing } as const)
         : ({ kind: 'failed', reason: storeError?.message ?? 'it was not listed' } as const),
     };
-    const snapshot = await takeSnapshot(listings, directories, base, store, now);
-    const choices = listing ? request.choices?.choose(snapshot, base) : undefined;
+    const taken = await takeSnapshot(listings, directories, base, store, now);
+    const choices = listing ? request.choices?.choose(taken, base) : undefined;
+    const snapshot = choices ? withNames(taken, choices.keys()) : taken;
     const options = {
       allowDelete: request.allowDelete,
       host: request.hostName,

@@ -97,6 +97,27 @@ export async function takeSnapshot(
   return snapshot;
 }
 
+/** The snapshot with these credentials in it, those too that no place and no record in the store knows. */
+export function withNames(snapshot: Snapshot, names: Iterable<CredentialName>): Snapshot {
+  const credentials = new Map(snapshot.credentials);
+  for (const name of names) {
+    if (credentials.has(name)) continue;
+    const sighting = (place: Place): Sighting =>
+      snapshot.places[place].kind === 'listed' && !(place === 'ccs' && name.includes('/'))
+        ? { kind: 'absent' }
+        : { kind: 'unknown' };
+    credentials.set(name, {
+      auth: sighting('auth'),
+      ccs: sighting('ccs'),
+      store: sighting('store'),
+      backup: sighting('backup'),
+      tombstone: undefined,
+      history: undefined,
+    });
+  }
+  return { ...snapshot, credentials };
+}
+
 /** The snapshot with the history of these credentials in it. */
 export async function consultHistory(
   snapshot: Snapshot,
