@@ -36,7 +36,7 @@ export function restoredContent(
     ...plain,
     [RESTORED_FIELD]: {
       at: new Date(at).toISOString(),
-      counts_as: times(fresher(own, over, at)),
+      counts_as: times(fresherThan(own, over, at)),
       tokens: Object.fromEntries(
         TIMES.flatMap((field) => (Object.hasOwn(plain, field) ? [[field, plain[field] as Json]] : [])),
       ),
@@ -58,7 +58,11 @@ export function restoredFreshness(content: Readonly<Record<string, unknown>>): F
 
 const TIMES = ['last_refresh', 'expired'] as const;
 
-function fresher(own: Freshness, over: readonly Freshness[], at: number): Freshness {
+/**
+ * The times of a version that counts as fresher than each of `over`, and than all that was refreshed before `at`. It
+ * has no kind of time that none of them has.
+ */
+export function fresherThan(own: Freshness, over: readonly Freshness[], at: number): Freshness {
   const latest = (kind: keyof Freshness) => {
     const instants = [own, ...over].flatMap((freshness) => counted(freshness[kind], at) ?? []);
     return instants.length > 0 ? Math.floor(Math.max(...instants)) + 1 : undefined;

@@ -137,6 +137,8 @@ function pendingWords({ pending }: RunReport): string {
 function summary(command: string, report: RunReport, dryRun: boolean): string {
   const count = `${report.credentials} credential${report.credentials === 1 ? '' : 's'}`;
   const changed = report.results.filter(({ outcome }) => outcome === 'done').length;
+  if (command === 'forget')
+    return `forget: ${changed} ${dryRun ? 'would be deleted' : 'deleted'}; store ${report.store.location}`;
   const what = changed === 0 ? 'all in step' : dryRun ? `${changed} would change` : `${changed} changed`;
   return `${command}: ${count}, ${what}; store ${report.store.location}`;
 }

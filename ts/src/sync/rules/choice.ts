@@ -1,9 +1,16 @@
 /** Rule: what a person asks for by name goes before all other rules, until it is carried out. */
 import type { CredentialName } from '../../credential/name.ts';
+import { fresherThan } from '../../credential/restored.ts';
 import type { Version } from '../../credential/version.ts';
 import { candidates } from '../candidates.ts';
-import type { BaseEntry, CredentialSnapshot, Decision, Snapshot } from '../model.ts';
-import { holds } from '../sightings.ts';
+import {
+  type BaseEntry,
+  type CredentialSnapshot,
+  type Decision,
+  type Snapshot,
+  STORE_PLACES,
+} from '../model.ts';
+import { holds, versionsIn } from '../sightings.ts';
 import { supersededVersions } from './superseded.ts';
 import { inOrder } from './winner.ts';
 
@@ -49,7 +56,7 @@ function isDone(
 ): boolean {
   if (choice.kind === 'restore') {
     const { id } = choice.version;
-    return entry?.agreed?.id === id || [seen.store, seen.backup].some((sighting) => holds(sighting, id));
+    return entry?.agreed?.id === id || STORE_PLACES.some((place) => holds(seen[place], id));
   }
   const stands = seen.tombstone?.kind === 'tombstone' ? seen.tombstone.tombstone : undefined;
   const tombstones = [stands, entry?.buried?.tombstone];
@@ -63,7 +70,8 @@ function restore(
 ): Decision | undefined {
   // It may have been current already and been refreshed since, by a proxy that was quicker than this run.
   if (seen.history === undefined) return { kind: 'consult' };
-  if (supersededVersions(entry, seen.history, [], seen.pruned).has(version.id)) return undefined;
+  const current = versionsIn(seen, STORE_PLACES);
+  if (supersededVersions(entry, seen.history, current, seen.pruned).has(version.id)) return undefined;
   return {
     kind: 'spread',
     winner: { from: 'merge', version },
@@ -83,13 +91,18 @@ function forget(
   now: number,
   host: string,
 ): Decision | undefined {
-  // The freshest of what is there: so the tombstone ranks above all of it.
-  const last = inOrder(candidates(seen), now)[0]?.version ?? (seen.tombstone ? undefined : entry?.agreed);
+  const present = inOrder(candidates(seen), now);
+  const last = present[0]?.version ?? (seen.tombstone ? undefined : entry?.agreed);
   if (!last) return undefined;
-  const { id: version, freshness } = last;
+  // It ranks above all that is there, and above what a host that is offline refreshed before this.
+  const freshness = fresherThan(
+    last.freshness,
+    present.map((candidate) => candidate.version.freshness),
+    time,
+  );
   return {
     kind: 'delete',
-    tombstone: { name, version, freshness, host, time },
+    tombstone: { name, version: last.id, freshness, host, time },
     tag: undefined,
     ...(seen.tombstone?.kind === 'tombstone' && { over: seen.tombstone.tag }),
     reason: `forgotten on ${host}`,
