@@ -1,5 +1,5 @@
 /** Restoring, forgetting and retention, as users of several hosts see them: the real `run` on real files. */
-import { existsSync, readdirSync, readFileSync, utimesSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { CredentialName } from '../../ts/src/credential/name.ts';
@@ -420,6 +420,16 @@ describe('Retention', () => {
     const folder = join(where.storePath, 'sync/history', A);
     for (const name of readdirSync(folder)) utimesSync(join(folder, name), then, then);
   }
+  /** As if this host had last pruned two days ago. */
+  async function prunes(host: Host, historyKeep: HistoryKeep): Promise<void> {
+    const path = join(host.stateDir, 'stores.json');
+    const memories = JSON.parse(readFileSync(path, 'utf8'));
+    for (const location of Object.keys(memories).filter((each) => each.startsWith('history of')))
+      delete memories[location];
+    memories[`history of ${host.storePath}`] = { prunedAt: Date.now() - 2 * DAY };
+    writeFileSync(path, JSON.stringify(memories));
+    await host.sync({ historyKeep });
+  }
   const kept = (where: World) =>
     where.store
       .history(A)
@@ -454,7 +464,10 @@ describe('Retention', () => {
     laptop.remove('auth', 'bad.json');
     await laptop.run({ historyKeep: KEEP, dryRun: true });
     expect(kept(where)).toHaveLength(5);
+    // It begins a day after this host first saw the store.
     await laptop.sync({ historyKeep: KEEP });
+    expect(kept(where)).toHaveLength(5);
+    await prunes(laptop, KEEP);
     expect(kept(where)).toEqual(['access-04', 'access-05']);
 
     await edits(where, laptop, [login(6), login(7)]);
@@ -472,7 +485,7 @@ describe('Retention', () => {
       [1, 2, 3, 4, 5].map((hour) => login(hour)),
     );
     age(where, 89);
-    await laptop.sync({ historyKeep: KEEP });
+    await prunes(laptop, KEEP);
     expect(kept(where)).toHaveLength(5);
   });
 
@@ -485,7 +498,7 @@ describe('Retention', () => {
     laptop.remove('auth', A);
     await laptop.sync();
     age(where, 400);
-    await laptop.sync({ historyKeep: { versions: 1, days: 0 } });
+    await prunes(laptop, { versions: 1, days: 0 });
     expect(kept(where)).toEqual(['access-03']);
     await restore(laptop, login(3));
     expect(token(laptop)).toBe('access-03');
@@ -498,7 +511,7 @@ describe('Retention', () => {
     await edits(where, laptop, contents);
     await server.sync();
     age(where, 200);
-    await laptop.sync({ historyKeep: { versions: 1, days: 90 } });
+    await prunes(laptop, { versions: 1, days: 90 });
     expect(kept(where)).toEqual(['k1']);
     for (const content of contents.slice(0, -1)) {
       // A host that knows nothing, with a file of long ago.
@@ -532,7 +545,7 @@ describe('Retention', () => {
     expect(before).toBeGreaterThan(3);
     const then = Date.now() / 1000 - 100 * 86_400;
     for (const name of readdirSync(folder)) utimesSync(join(folder, name), then, then);
-    await laptop.sync({ historyKeep: KEEP });
+    await prunes(laptop, KEEP);
     expect(readdirSync(folder)).toHaveLength(2);
   });
 });

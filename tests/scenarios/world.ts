@@ -53,6 +53,7 @@ export interface Host {
   readonly name: string;
   readonly directories: Readonly<Record<LocalPlace, string>>;
   readonly stateDir: string;
+  readonly storePath: string;
   run(options?: RunOptions): Promise<RunReport>;
   /** Runs, and throws unless the run says that all is done. */
   sync(options?: RunOptions): Promise<RunReport>;
@@ -136,6 +137,7 @@ function makeHost(root: string, storePath: string, name: string, ccs: boolean): 
     name,
     directories,
     stateDir,
+    storePath,
     run: (options = {}) => run(request(options)),
     async sync(options = {}) {
       const report = await host.run(options);

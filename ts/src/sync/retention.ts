@@ -16,12 +16,15 @@ export interface HistoryKeep {
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** So that no run takes long, whatever has piled up. The rest waits for another day. */
+/** So that no run takes long, whatever has piled up: S3 is asked once for each version. The next run goes on. */
+const CREDENTIALS_PER_RUN = 100;
+/** What is beyond it waits for another day. */
 export const MAX_PRUNED_PER_RUN = 1_000;
 
 /**
  * Prunes the store's history and this host's own, at most once a day per host and store, after a run that did all it
- * had to. That it fails is no failure of the run: nothing depends on it, and it is tried again by the next one.
+ * had to; for the first time a day after this host first saw the store. That it fails is no failure of the run:
+ * nothing depends on it, and it is tried again by the next one.
  *
  * @returns What was done, in words; nothing if there was nothing to do.
  */
@@ -33,15 +36,25 @@ export async function tidyHistory(
   signal?: AbortSignal,
 ): Promise<readonly string[]> {
   const memory = state.memory(`history of ${store.location}`);
-  const { prunedAt } = memory.read();
+  const { prunedAt, next } = memory.read();
   const { now } = snapshot;
-  const isRecent = typeof prunedAt === 'number' && prunedAt <= now && now - prunedAt < DAY_MS;
-  if (isRecent || signal?.aborted || snapshot.places.store.kind !== 'listed') return [];
+  if (signal?.aborted || snapshot.places.store.kind !== 'listed') return [];
+  if (typeof prunedAt !== 'number' || prunedAt > now) {
+    await memory.write({ prunedAt: now, next: null });
+    return [];
+  }
+  const from = typeof next === 'string' ? next : undefined;
+  if (from === undefined && now - prunedAt < DAY_MS) return [];
   try {
-    const entries = bounded(expendable(await store.history(), snapshot, await store.pruned(), keep));
-    const count = await store.prune(entries);
-    const here = await pruneHostHistory(state.directory, keep, snapshot);
-    await memory.write({ prunedAt: now });
+    const names = [...snapshot.credentials.keys()]
+      .sort()
+      .filter((name) => from === undefined || name >= from);
+    const part = names.slice(0, CREDENTIALS_PER_RUN);
+    const [history, pruned] = await Promise.all([store.history(part), store.pruned(part)]);
+    const count = await store.prune(bounded(expendable(history, snapshot, pruned, keep)));
+    const rest = names[CREDENTIALS_PER_RUN];
+    const here = rest === undefined ? await pruneHostHistory(state.directory, keep, snapshot) : 0;
+    await memory.write(rest === undefined ? { prunedAt: now, next: null } : { next: rest });
     const all = count + here;
     return all === 0 ? [] : [`took ${all} old version${all === 1 ? '' : 's'} out of history`];
   } catch (error) {
