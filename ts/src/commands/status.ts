@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, Option } from 'commander';
 import { runCommand } from '../services/run-command.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -137,8 +138,8 @@ async function watch(
       if (options.json) terminal.json(status);
       else draw();
       if (terminal.outputError() || stdout.destroyed) break;
-      const isOver = await Promise.race([pause(intervalMs), aborted(ended.signal).then(() => true)]);
-      if (isOver) break;
+      await sleep(intervalMs, undefined, { signal: ended.signal }).catch(() => undefined);
+      if (ended.signal.aborted) break;
     }
   } finally {
     process.off('SIGINT', end).off('SIGTERM', end);
@@ -155,10 +156,6 @@ function aborted(signal: AbortSignal): Promise<undefined> {
     if (signal.aborted) resolve(undefined);
     signal.addEventListener('abort', () => resolve(undefined), { once: true });
   });
-}
-
-function pause(ms: number): Promise<false> {
-  return new Promise((resolve) => setTimeout(resolve, ms, false).unref());
 }
 
 function text(lines: readonly string[]): string {

@@ -1,6 +1,6 @@
 """Runs a command on a pseudo-terminal of a given size, and prints all that it showed there as JSON.
 
-pty.py COLUMNS ROWS SECONDS SEND_AFTER SEND COMMAND...: types SEND (with escapes) once SEND_AFTER was shown.
+on_terminal.py COLUMNS ROWS SECONDS SEND_AFTER SEND COMMAND...: types SEND (with escapes) once SEND_AFTER was shown.
 """
 import fcntl, json, os, pty, select, signal, struct, sys, termios, time
 
