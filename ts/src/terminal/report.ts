@@ -97,7 +97,7 @@ function printResult(
   }
   if (decision.kind === 'spread' && decision.stale) {
     terminal.warn(
-      `${name}: an older file was put back and not taken; it is kept in history. If it is the one you want, restore it from there.`,
+      `${name}: an older file was put back and not taken; it is kept in history. If it is the one you want: cliproxyapi-sync history ${name}, then restore.`,
     );
   }
 }

@@ -10,6 +10,8 @@ import { type Cell, type Column, cut, drawTable } from './table.ts';
 /** From here on there is room for each credential's name, which commands take, and for why it is as it is. */
 const WIDE = 110;
 const VERY_WIDE = 150;
+/** `antigravity`. */
+const LONGEST_PROVIDER = 11;
 /** A token that ends sooner than this is shown so: proxies renew theirs earlier. */
 const SOON_MS = 30 * 60 * 1000;
 /** Deletions are shown for this long. */
@@ -25,7 +27,7 @@ const MARKS: Readonly<Record<Mark, readonly [unicode: string, ascii: string, ton
     unreadable: ['!', '!', 'bad', 'cannot be read'],
     paused: ['P', 'P', 'dim', 'paused'],
     unknown: ['?', '?', 'soon', 'not known'],
-    off: [' ', ' ', 'dim', ''],
+    off: ['-', '-', 'dim', ''],
   };
 
 const SHORT: Readonly<Record<Place, readonly [narrow: string, wide: string]>> = {
@@ -52,12 +54,14 @@ export function statusLines(status: Status, screen: Screen, all: boolean): strin
   const columns: Column[] = [
     { head: '' },
     { head: 'ACCOUNT', shrinksTo: 12 },
-    { head: 'PROVIDER', shrinksTo: 8 },
+    { head: 'PROVIDER', shrinksTo: 8, ...(!wide && { most: LONGEST_PROVIDER }) },
     ...(wide ? [{ head: 'NAME', shrinksTo: 16 }] : []),
     { head: 'STATE' },
     { head: 'REFRESHED' },
     { head: 'EXPIRES' },
-    ...places.map((place) => ({ head: SHORT[place][wide ? 1 : 0] })),
+    ...(wide
+      ? places.map((place) => ({ head: SHORT[place][1] }))
+      : [{ head: places.map((place) => SHORT[place][0]).join(' ') }]),
     ...(reasons ? [{ head: 'WHY', shrinksTo: 10 }] : []),
   ];
   const rows = shown.map((one): Cell[] => [
@@ -68,7 +72,7 @@ export function statusLines(status: Status, screen: Screen, all: boolean): strin
     { text: one.state, tone: toneOf(one) },
     { text: one.lastRefresh === null ? '-' : fromNow(Date.parse(one.lastRefresh), now) },
     expiry(one, now),
-    ...places.map((place) => mark(one.places[place], screen)),
+    ...marksOf(one, places, wide, screen),
     ...(reasons ? [{ text: one.reason, tone: 'dim' as const }] : []),
   ]);
   const table =
@@ -145,6 +149,13 @@ function expiry({ expires, state, disabled }: CredentialStatus, now: number): Ce
 
 function mark(what: Mark, { unicode }: Screen, tone: Tone = MARKS[what][2]): Cell {
   return { text: MARKS[what][unicode ? 0 : 1], tone };
+}
+
+/** A mark a place: each in a column of its own, or close together in one. */
+function marksOf(one: CredentialStatus, places: readonly Place[], wide: boolean, screen: Screen): Cell[] {
+  const marks = places.map((place) => mark(one.places[place], screen));
+  if (wide) return marks;
+  return [{ text: marks.map(({ text }) => text).join(' '), tones: marks.map(({ tone = 'plain' }) => tone) }];
 }
 
 function legend(used: ReadonlySet<Mark>, places: readonly Place[], screen: Screen): string[] {

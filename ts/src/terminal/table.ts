@@ -7,6 +7,8 @@ export interface Column {
   readonly head: string;
   /** It gives way where the screen is narrow, down to so many columns. The others never do. */
   readonly shrinksTo?: number;
+  /** It is never wider. */
+  readonly most?: number;
   /** It breaks into lines at words, instead of being cut. */
   readonly wraps?: boolean;
 }
@@ -14,6 +16,8 @@ export interface Column {
 export interface Cell {
   readonly text: string;
   readonly tone?: Tone;
+  /** Instead of one tone: a tone for each of the text's words, for marks in a row. Not where it may be cut. */
+  readonly tones?: readonly Tone[];
 }
 
 const GAP = 2;
@@ -56,15 +60,22 @@ export function drawTable(
       return wraps ? wrap(text, width, screen) : [cut(text, width, screen)];
     });
     for (let line = 0; line < Math.max(1, ...lines.map(({ length }) => length)); line++) {
-      table.push(
-        columns.map((_, index) => paint(lines[index]?.[line] ?? '', row[index]?.tone ?? 'plain', screen)),
-      );
+      table.push(columns.map((_, index) => painted(lines[index]?.[line] ?? '', row[index], screen)));
     }
   }
   return table
     .toString()
     .split('\n')
     .map((line) => line.trimEnd());
+}
+
+function painted(text: string, cell: Cell | undefined, screen: Screen): string {
+  if (!cell?.tones) return paint(text, cell?.tone ?? 'plain', screen);
+  const { tones } = cell;
+  return text
+    .split(' ')
+    .map((word, index) => paint(word, tones[index] ?? 'plain', screen))
+    .join(' ');
 }
 
 /** Text cut to a width, at whole characters as people see them. */
@@ -96,8 +107,8 @@ function wrap(text: string, width: number, screen: Screen): string[] {
 }
 
 function widthsFor(columns: readonly Column[], rows: readonly (readonly Cell[])[], most: number): number[] {
-  const widths = columns.map(({ head }, index) =>
-    Math.max(stringWidth(head), ...rows.map((row) => stringWidth(row[index]?.text ?? ''))),
+  const widths = columns.map(({ head, most: limit = Number.POSITIVE_INFINITY }, index) =>
+    Math.min(limit, Math.max(stringWidth(head), ...rows.map((row) => stringWidth(row[index]?.text ?? '')))),
   );
   let excess = widths.reduce((sum, width) => sum + width, 0) + GAP * (columns.length - 1) - most;
   // The widest gives way first, so that none is cut while another has room.
