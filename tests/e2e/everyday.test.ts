@@ -183,7 +183,7 @@ describe.for(KINDS)('with the %s store', (kind) => {
     const [laptop, server] = await two(world, files);
     const { stderr } = await done(all(laptop, 'forget', 'a.json', 'b', 'c@example.com', '--yes'));
     expect(stderr).toContain('cliproxyapi-sync restore --deleted a.json b.json c.json');
-    await done(sync(server, ['--allow-delete', 'a.json', 'b.json', 'c.json']));
+    await done(sync(server));
     for (const home of [laptop, server]) expect(Object.keys(held(home.authDir))).toEqual(['d.json']);
     for (const bytes of Object.values(files)) expect(await isKept(world, bytes)).toBe(true);
     expect(states(await statusOf(server))).toMatchObject({ 'a.json': 'deleted', 'd.json': 'in step' });

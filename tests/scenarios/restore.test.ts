@@ -372,7 +372,7 @@ describe('Forgetting', () => {
     laptop.put('auth', A, login(4));
     expect((await forget(laptop, [A])).exitCode).toBe(0);
     expect(where.store.names('sync/tombstones')).toEqual([A]);
-    for (const host of [phone, server, laptop, phone]) await host.sync({ allowDelete: [A] });
+    for (const host of [phone, server, laptop, phone]) await host.sync();
     for (const host of [laptop, server, phone])
       expect([...host.names('auth'), ...host.names('ccs')], host.name).toEqual([]);
     expect(where.store.names('auths')).toEqual([]);
@@ -382,16 +382,20 @@ describe('Forgetting', () => {
 
   test('is not stopped by the guard, and does not count for it', async () => {
     const where = world();
-    const laptop = where.host('laptop');
+    const [laptop, server] = [where.host('laptop'), where.host('server')];
     const names = ['a.json', 'b.json', 'c.json', 'd.json', 'e.json'];
     for (const name of names) laptop.put('auth', name, login(1));
-    await laptop.sync();
+    for (const host of [laptop, server]) await host.sync();
     const report = await forget(laptop, ['a.json', 'b.json', 'c.json']);
     expect(report.exitCode).toBe(0);
     expect(laptop.names('auth')).toEqual(['d.json', 'e.json']);
+    // Nor on another host, neither at once nor later in the day.
+    expect((await server.sync()).guard).toBeUndefined();
+    expect(server.names('auth')).toEqual(['d.json', 'e.json']);
     laptop.remove('auth', 'd.json');
     expect((await laptop.sync()).guard).toBeUndefined();
-    expect(laptop.names('auth')).toEqual(['e.json']);
+    expect((await server.sync()).guard).toBeUndefined();
+    for (const host of [laptop, server]) expect(host.names('auth')).toEqual(['e.json']);
   });
 
   test('a login after it lives; one that was deleted, lives and is forgotten in one run stays deleted', async () => {
@@ -407,7 +411,7 @@ describe('Forgetting', () => {
     // Over the tombstone that still stands.
     await forget(server, [A]);
     expect(where.store.names('sync/tombstones')).toEqual([A]);
-    for (const host of [server, laptop, server]) await host.sync({ allowDelete: [A] });
+    for (const host of [server, laptop, server]) await host.sync();
     expect([laptop, server].map((host) => token(host))).toEqual([undefined, undefined]);
     server.put('auth', A, login2(100));
     for (const host of [server, laptop]) await host.sync();
@@ -438,7 +442,7 @@ describe('Forgetting', () => {
       const where = world();
       const [laptop, server] = await refreshedOnce(where);
       await expect(forget(laptop, [A], { through: killedAt(keeps) })).rejects.toThrow('killed');
-      for (const host of [laptop, server, laptop]) await host.sync({ allowDelete: [A] });
+      for (const host of [laptop, server, laptop]) await host.sync();
       const there = [laptop, server].map((host) => token(host));
       const expected = keeps === 'history' ? 'access-02' : undefined;
       expect(there).toEqual([expected, expected]);

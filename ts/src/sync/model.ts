@@ -87,6 +87,8 @@ export interface Tombstone {
   readonly freshness: Freshness;
   /** Name of the host that deleted it, for people. */
   readonly host: string;
+  /** Set where a person asked for it by name (`forget`): the guard has no say in it, on any host. */
+  readonly forgotten?: true;
   /** Milliseconds since 1970. */
   readonly time: number;
 }

@@ -102,7 +102,7 @@ function forget(
   );
   return {
     kind: 'delete',
-    tombstone: { name, version: last.id, freshness, host, time },
+    tombstone: { name, version: last.id, freshness, host, forgotten: true, time },
     tag: undefined,
     ...(seen.tombstone?.kind === 'tombstone' && { over: seen.tombstone.tag }),
     reason: `forgotten on ${host}`,
