@@ -3,6 +3,7 @@
  * another host may go on, the store may fail, or the host may be killed.
  */
 import { createHash } from 'node:crypto';
+import type { CredentialName } from '../../ts/src/credential/name.ts';
 import { sha256, type VersionId } from '../../ts/src/credential/version.ts';
 import { commitAll } from '../../ts/src/stores/commit-all.ts';
 import {
@@ -37,6 +38,7 @@ type Area = 'current' | 'backup' | 'tombstone';
 export interface Cloud {
   readonly objects: Readonly<Record<Area, Map<string, CloudObject>>>;
   readonly history: Map<string, Map<string, HistoryEntry & { readonly arrived: number }>>;
+  readonly pruned: Map<string, readonly VersionId[]>;
   readonly aside: Map<string, Map<string, Buffer>>;
   config: CloudObject | undefined;
   readonly configHistory: Map<string, ConfigRecord>;
@@ -55,6 +57,7 @@ export function newCloud(now: () => number = Date.now): Cloud {
   return {
     objects: { current: new Map(), backup: new Map(), tombstone: new Map() },
     history: new Map(),
+    pruned: new Map(),
     aside: new Map(),
     config: undefined,
     configHistory: new Map(),
@@ -235,6 +238,27 @@ export function memoryStore(cloud: Cloud, memory: StoreMemory): Store {
               ),
         ),
       ),
+
+    async prune(entries) {
+      let removed = 0;
+      for (const { name, versions, superseded } of entries) {
+        await request(`note what is pruned of ${name}`, true, () => {
+          cloud.pruned.set(name, [...new Set([...(cloud.pruned.get(name) ?? []), ...superseded])]);
+        });
+        for (const id of versions)
+          await request(`prune ${id.slice(0, 6)} of ${name}`, true, () => {
+            if (cloud.history.get(name)?.delete(id)) removed++;
+          });
+      }
+      return removed;
+    },
+
+    pruned: (names) =>
+      request('pruned', false, () => {
+        const wanted = names as readonly string[] | undefined;
+        const all = [...cloud.pruned].filter(([name]) => wanted?.includes(name) ?? true);
+        return new Map(all.map(([name, ids]) => [name as CredentialName, ids]));
+      }),
 
     readConfig: () => request('read the config', false, () => cloud.config),
 

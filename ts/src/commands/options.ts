@@ -1,4 +1,5 @@
 /** What all commands share: their options, and how they end. */
+import { type Command, Option } from 'commander';
 import { type CredentialName, parseName, printable } from '../credential/name.ts';
 import { SettingsError } from '../settings/settings-error.ts';
 import { StoreError } from '../stores/store.ts';
@@ -22,6 +23,23 @@ export interface CommonOptions {
 export interface RunOptions extends CommonOptions {
   readonly dryRun?: boolean;
   readonly allowDelete?: readonly string[];
+}
+
+/** Runs a command's work and takes its exit code. */
+export type Act = (options: RunOptions, action: (terminal: Terminal) => Promise<number>) => Promise<void>;
+
+/** The options of every command that reads settings. */
+export function commonOptions(command: Command): Command {
+  return command
+    .option(
+      '--env-file <path>',
+      'read variables from this file instead of CLIPROXY_ENV_FILE or ~/dotfiles/.env',
+    )
+    .addOption(
+      new Option('--store <kind>', 'use this store, whatever else is configured').choices(STORE_NAMES),
+    )
+    .addOption(new Option('--verbose', 'say more').conflicts('quiet'))
+    .option('--quiet', 'say only what is wrong');
 }
 
 /** Exit codes, as sysexits(3) has them where it has one. */

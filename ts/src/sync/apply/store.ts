@@ -96,7 +96,7 @@ function storeChange({ plan, seen, entry, bytes, winner }: Work, host: string): 
     }
     if (action.kind === 'keep-aside' && action.where === 'history') keepAside.push(action.bytes);
     if (action.kind === 'bury')
-      tombstone = { kind: 'put', bytes: serializeTombstone(action.tombstone), seen: undefined };
+      tombstone = { kind: 'put', bytes: serializeTombstone(action.tombstone), seen: action.over };
     if (action.kind === 'unbury') tombstone = { kind: 'remove', seen: action.tag };
     if (action.kind === 'write' && isStorePlace(action.place) && winner) {
       places[action.place] = {
