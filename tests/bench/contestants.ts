@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
-import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { bundlePath, type Home, makeHome } from '../support/bundle.ts';
+import { isExecutable } from '../support/programs.ts';
 import type { Command } from './measure.ts';
 
 export interface Bucket {
@@ -162,15 +163,6 @@ function inVenv(path: string): string[] {
   if (path !== 'lib') return [join(venv, path)];
   const lib = join(venv, 'lib');
   return existsSync(lib) ? readdirSync(lib).map((python) => join(lib, python)) : [];
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 async function bare(root: string, name: string) {

@@ -11,6 +11,7 @@ import { s3Store } from '../../ts/src/stores/s3/store.ts';
 import { type Store, StoreError } from '../../ts/src/stores/store.ts';
 import { type Fault, type FaultProxy, type S3Request, startFaultProxy } from '../support/fault-proxy.ts';
 import { memoryInMemory } from '../support/memory.ts';
+import { freePort } from '../support/programs.ts';
 import { freshBucket, lookInto, s3Server, server } from '../support/s3.ts';
 import { create, credential, current, entry, named, readAll, versionIn } from './suite.ts';
 
@@ -505,11 +506,4 @@ function listen(tcp: ReturnType<typeof createServer>): Promise<number> {
   return new Promise((resolve) => {
     tcp.listen(0, '127.0.0.1', () => resolve((tcp.address() as AddressInfo).port));
   });
-}
-
-async function freePort(): Promise<number> {
-  const tcp = createServer();
-  const port = await listen(tcp);
-  await new Promise((resolve) => tcp.close(resolve));
-  return port;
 }

@@ -1,10 +1,10 @@
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Home, type HomeStore, makeHome, type Running, STAND_IN_PROXY } from '../support/bundle.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { bucketFromOutside, directoryFromOutside, type OutsideStore } from '../support/outside.ts';
+import { freePort } from '../support/programs.ts';
 import { findWeed, startSeaweedFs } from '../support/seaweedfs.ts';
 
 /** Two hosts, one store, and what stands between them. */
@@ -88,15 +88,4 @@ export async function makeWorld(): Promise<World> {
     await close();
     throw error;
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 }

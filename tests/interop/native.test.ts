@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { parse } from 'yaml';
@@ -20,6 +20,7 @@ import {
   test,
   until,
 } from '../support/native.ts';
+import { freePort } from '../support/programs.ts';
 import { server } from '../support/s3.ts';
 
 const REAL = process.env.CLIPROXYAPI_BIN ?? '';
@@ -45,14 +46,6 @@ function login(name: string, minute = 0) {
     refresh_token: `S3CR3T-${name}-refresh-${two}`,
     type: 'claude',
   };
-}
-
-async function freePort(): Promise<number> {
-  const listening = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => listening.once('listening', resolve));
-  const { port } = listening.address() as AddressInfo;
-  await new Promise((resolve) => listening.close(resolve));
-  return port;
 }
 
 interface RealHome extends NativeHome {

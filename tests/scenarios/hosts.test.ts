@@ -24,6 +24,7 @@ import {
   files,
   fingerprint,
   type Host,
+  killedAt,
   login,
   unreachable,
   type World,
@@ -64,21 +65,6 @@ async function agreed(
   for (const [name, content] of Object.entries(credentials)) hosts[0]?.put('auth', name, content);
   for (const host of hosts) await host.sync();
   return hosts;
-}
-
-/** A program that dies at a step of the store's `commit`: before it, after some parts of each change, or after it. */
-function killedAt(keeps: 'nothing' | 'history' | 'tombstone' | 'current' | 'all'): (store: Store) => Store {
-  return (store) => ({
-    ...store,
-    async commit(changes) {
-      if (keeps === 'history') await store.commit(changes.map(({ name, keep }) => ({ name, keep })));
-      if (keeps === 'tombstone')
-        await store.commit(changes.map(({ current: _, backup: __, ...rest }) => rest));
-      if (keeps === 'current') await store.commit(changes.map(({ backup: _, ...rest }) => rest));
-      if (keeps === 'all') await store.commit(changes);
-      throw new Error('killed');
-    },
-  });
 }
 
 async function killedRun(host: Host, keeps: Parameters<typeof killedAt>[0]): Promise<void> {

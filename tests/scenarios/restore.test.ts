@@ -5,10 +5,9 @@ import { describe, expect, test } from 'vitest';
 import type { CredentialName } from '../../ts/src/credential/name.ts';
 import { parseCredential, type Version } from '../../ts/src/credential/version.ts';
 import { forgetting, restoring } from '../../ts/src/history/choices.ts';
-import type { Store } from '../../ts/src/stores/store.ts';
 import type { HistoryKeep } from '../../ts/src/sync/retention.ts';
 import type { RunReport } from '../../ts/src/sync/run.ts';
-import { type Content, type Host, login, type RunOptions, type World, world } from './world.ts';
+import { type Content, type Host, killedAt, login, type RunOptions, type World, world } from './world.ts';
 
 const A = 'a.json';
 const DAY = 24 * 60 * 60 * 1000;
@@ -60,21 +59,6 @@ async function expectToken(
 }
 
 const tokensInHistory = (where: World) => where.store.history(A).map((content) => content.access_token);
-
-/** A program that dies at a step of the store's `commit`. */
-function killedAt(keeps: 'nothing' | 'history' | 'tombstone' | 'current' | 'all'): (store: Store) => Store {
-  return (store) => ({
-    ...store,
-    async commit(changes) {
-      if (keeps === 'history') await store.commit(changes.map(({ name, keep }) => ({ name, keep })));
-      if (keeps === 'tombstone')
-        await store.commit(changes.map(({ current: _, backup: __, ...rest }) => rest));
-      if (keeps === 'current') await store.commit(changes.map(({ backup: _, ...rest }) => rest));
-      if (keeps === 'all') await store.commit(changes);
-      throw new Error('killed');
-    },
-  });
-}
 
 describe('A restored version', () => {
   test('is current on every host, one that was offline included; fields that we do not know are as they were', async () => {

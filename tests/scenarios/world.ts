@@ -225,3 +225,20 @@ function jsonNames(directory: string): string[] {
     .filter((path) => path.endsWith('.json') && lstatSync(path).isFile())
     .map((path) => path.slice(directory.length + 1));
 }
+
+/** A program that dies at a step of the store's `commit`: before it, after some parts of each change, or after it. */
+export function killedAt(
+  keeps: 'nothing' | 'history' | 'tombstone' | 'current' | 'all',
+): (store: Store) => Store {
+  return (store) => ({
+    ...store,
+    async commit(changes) {
+      if (keeps === 'history') await store.commit(changes.map(({ name, keep }) => ({ name, keep })));
+      if (keeps === 'tombstone')
+        await store.commit(changes.map(({ current: _, backup: __, ...rest }) => rest));
+      if (keeps === 'current') await store.commit(changes.map(({ backup: _, ...rest }) => rest));
+      if (keeps === 'all') await store.commit(changes);
+      throw new Error('killed');
+    },
+  });
+}

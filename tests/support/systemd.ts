@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, delimiter, dirname, join } from 'node:path';
+import { isExecutable } from './programs.ts';
 
 /** A real systemd user manager for tests, with directories of its own: it knows nothing of this machine's user. */
 export interface UserSystemd {
@@ -217,13 +218,4 @@ function output(
     child.once('error', reject);
     child.once('close', (code) => resolve({ code: code ?? 128, stdout, stderr }));
   });
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

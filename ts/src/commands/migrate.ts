@@ -1,7 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
-import { takeLock } from '../files/lock.ts';
 import { holdingsOf, holdingsOfFiles } from '../migrate/holdings.ts';
 import { type MigrationSource, migrate } from '../migrate/migrate.ts';
 import { readEnvFile } from '../settings/env-file.ts';
@@ -11,7 +10,8 @@ import { STORE_VARIABLES, type StoreSettings, storeOfKind } from '../settings/st
 import { lookup } from '../settings/variables.ts';
 import { openStore } from '../stores/open.ts';
 import type { Store } from '../stores/store.ts';
-import { openState } from '../sync/state.ts';
+import { exclusively } from '../sync/exclusively.ts';
+import { StateError } from '../sync/state.ts';
 import { migrationJson, printMigration } from '../terminal/migration.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { EXIT, type RunOptions, STORE_KINDS, STORE_NAMES, type StoreName, UsageError } from './options.ts';
@@ -77,52 +77,54 @@ export async function migrateCommand(options: MigrateOptions, terminal: Terminal
   const from = await sideSettings(options.from, options.fromEnv, '--from-env', settings, terminal);
   const to = await sideSettings(options.to, options.toEnv, '--to-env', settings, terminal);
   const dryRun = options.dryRun === true;
-  const state = await openState(settings.stateDir, { readOnly: dryRun });
-  const lock = dryRun ? undefined : await takeLock(settings.stateDir, settings.lockWaitMs);
-  if (!dryRun && !lock) {
-    terminal.error(
-      `another run on this host holds ${settings.stateDir}/lock`,
-      'Try again when it has ended.',
-    );
-    return EXIT.tryAgain;
-  }
-  const opened: Store[] = [];
-  const open = async (store: StoreSettings) => {
-    const handle = await openStore(store, state.memory, settings.stateDir);
-    opened.push(handle);
-    return handle;
-  };
-  try {
-    const source = await sourceOf(from, options.fromDir, settings, open);
-    const target = await open(to);
-    if (source.location === target.location)
-      throw new UsageError(`source and target are the same: ${target.location}`);
-    const report = await migrate({
-      source,
-      target,
-      merge: options.merge === true,
-      dryRun,
-      hostName: settings.hostName,
-      state,
-      checkpoint() {
-        if (lock && !lock.isHeld())
-          throw new Error('this process stood still for so long that another run took over; run it again');
-      },
-      onEvent(event) {
-        if (event.kind === 'phase') terminal.verbose(event.text);
-        else terminal.progress(event.text, event.done, event.total);
-      },
-    });
-    const told = { source: source.location, target: target.location, dryRun };
-    if (options.json) terminal.json(migrationJson(report, told));
-    printMigration(report, { ...told, json: options.json === true }, terminal);
-    if (report.exitCode === EXIT.done && !dryRun) terminal.info(nextStep(from.kind, to.kind));
-    return report.exitCode;
-  } finally {
-    state.close();
-    await Promise.all(opened.map((store) => store.close().catch(() => undefined)));
-    await lock?.release();
-  }
+  const { stateDir, lockWaitMs, hostName } = settings;
+  const exitCode = await exclusively({ stateDir, lockWaitMs, dryRun }, async (state, lock) => {
+    const opened: Store[] = [];
+    const open = async (store: StoreSettings) => {
+      const handle = await openStore(store, state.memory, stateDir);
+      opened.push(handle);
+      return handle;
+    };
+    try {
+      const source = await sourceOf(from, options.fromDir, settings, open);
+      const target = await open(to);
+      if (source.location === target.location)
+        throw new UsageError(`source and target are the same: ${target.location}`);
+      const report = await migrate({
+        source,
+        target,
+        merge: options.merge === true,
+        dryRun,
+        hostName,
+        state,
+        checkpoint() {
+          if (lock && !lock.isHeld()) throw takenOver();
+        },
+        onEvent(event) {
+          if (event.kind === 'phase') terminal.verbose(event.text);
+          else terminal.progress(event.text, event.done, event.total);
+        },
+      });
+      const told = { source: source.location, target: target.location, dryRun };
+      if (options.json) terminal.json(migrationJson(report, told));
+      printMigration(report, { ...told, json: options.json === true }, terminal);
+      if (report.exitCode === EXIT.done && !dryRun) terminal.info(nextStep(from.kind, to.kind));
+      return report.exitCode;
+    } finally {
+      await Promise.all(opened.map((store) => store.close().catch(() => undefined)));
+    }
+  });
+  if (exitCode !== undefined) return exitCode;
+  terminal.error(`another run on this host holds ${stateDir}/lock`, 'Try again when it has ended.');
+  return EXIT.tryAgain;
+}
+
+function takenOver(): StateError {
+  return new StateError(
+    'unusable',
+    'this process stood still for so long that another run on this host took over',
+    'Run the same command again: it goes on from there.',
+  );
 }
 
 /**

@@ -68,7 +68,9 @@ export async function prepareProxy(
         cwd,
         env: proxyEnvironment(settings),
       };
-      return { command, onChild: (pid) => void noteNativeProxy(settings.stateDir, noted, pid) };
+      // Unless that can be noted, the note still names this process, which lives as long as the child.
+      const note = (pid: number) => noteNativeProxy(settings.stateDir, noted, pid).catch(() => undefined);
+      return { command, onChild: (pid) => void note(pid) };
     }
   }
   const env = proxyEnvironment({ ...settings, storeMode: 'managed' });

@@ -12,8 +12,8 @@ import {
 } from '../stores/store.ts';
 import { EMPTY_BASE } from '../sync/base.ts';
 import { listLocal } from '../sync/local.ts';
+import { checkMarker } from '../sync/look.ts';
 import type { Problem, Sighting, Snapshot, TombstoneSighting } from '../sync/model.ts';
-import { checkMarker } from '../sync/run.ts';
 import { takeSnapshot } from '../sync/snapshot.ts';
 
 export interface Holdings {

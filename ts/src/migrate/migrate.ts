@@ -12,7 +12,7 @@ import type { CredentialName } from '../credential/name.ts';
 import type { Store } from '../stores/store.ts';
 import { apply, type CredentialResult } from '../sync/apply.ts';
 import { EMPTY_BASE } from '../sync/base.ts';
-import { checkMarker, STORE_FORMAT } from '../sync/run.ts';
+import { checkMarker, STORE_FORMAT } from '../sync/look.ts';
 import { newMarkerId, type State } from '../sync/state.ts';
 import { missingHistory, missingPruned, missingTombstones, planTarget, unknownToSource } from './combine.ts';
 import { type ConfigResult, configResult, copyConfig, copyHistory, copyTombstones } from './copy.ts';

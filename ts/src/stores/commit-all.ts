@@ -1,5 +1,12 @@
 import { forEachParallel } from './parallel.ts';
-import type { CommitOutcome, StoreChange, StoreError } from './store.ts';
+import {
+  type CommitOutcome,
+  type CommitStep,
+  type ObjectChange,
+  type StoreChange,
+  StoreError,
+  type Tag,
+} from './store.ts';
 
 /**
  * Carries out changes each on its own, as `Store.commit` must. Once one shows that the store is out of reach,
@@ -23,4 +30,39 @@ export async function commitAll(
   });
   if (outage && outcomes.every((outcome) => outcome.kind === 'failed')) throw outage;
   return outcomes;
+}
+
+const OBJECT_STEPS = ['tombstone', 'current', 'backup'] as const;
+export type ObjectStep = (typeof OBJECT_STEPS)[number];
+
+/** What came of one object's write or removal; the tag of what was put. */
+export type Applied = { readonly kind: 'done'; readonly tag?: Tag } | { readonly kind: 'lost' };
+
+/** Carries out one change in the contract's order, stopping at the first step that fails. */
+export async function commitInSteps(
+  change: StoreChange,
+  steps: {
+    keep(): unknown;
+    apply(step: ObjectStep, object: ObjectChange): Applied | Promise<Applied>;
+    /** A failure in words; without it, only a `StoreError` is one. */
+    explain?(error: unknown, step: CommitStep): StoreError;
+  },
+): Promise<CommitOutcome> {
+  const tags: Partial<Record<ObjectStep, Tag>> = {};
+  let step: CommitStep = 'keep';
+  try {
+    await steps.keep();
+    for (step of OBJECT_STEPS) {
+      const object = change[step];
+      if (!object) continue;
+      const answer = await steps.apply(step, object);
+      if (answer.kind === 'lost') return { kind: 'lost', step };
+      if (answer.tag !== undefined) tags[step] = answer.tag;
+    }
+    return { kind: 'done', ...tags };
+  } catch (error) {
+    const failure = steps.explain?.(error, step) ?? error;
+    if (failure instanceof StoreError) return { kind: 'failed', step, error: failure };
+    throw error;
+  }
 }

@@ -22,7 +22,6 @@ const MAX_STARTING_WAIT_MS = 10_000;
 /** A run that keeps losing races to other hosts goes round this often, then gives up until the next run. */
 const MAX_ROUNDS = 8;
 
-export { checkMarker, STORE_FORMAT } from './look.ts';
 export type { RunReport } from './report.ts';
 
 export interface RunRequest extends LookRequest {

@@ -1,7 +1,8 @@
 import { parseCredential, sha256 } from '../../credential/version.ts';
+import { commitInSteps } from '../commit-all.ts';
 import { historyMetadataKey, metadataBytes } from '../history-metadata.ts';
 import { asideKey, historyKey, objectKey } from '../layout.ts';
-import { type CommitOutcome, type CommitStep, type StoreChange, StoreError, type Tag } from '../store.ts';
+import { type CommitOutcome, type StoreChange, StoreError, type Tag } from '../store.ts';
 import { fileError } from './errors.ts';
 import { type Files, tagOfBytes } from './files.ts';
 import type { HeldLock } from './lock.ts';
@@ -12,32 +13,17 @@ export async function commitInDirectory(
   held: HeldLock,
   change: StoreChange,
 ): Promise<CommitOutcome> {
-  const tags: { current?: Tag; backup?: Tag; tombstone?: Tag } = {};
-  let step: CommitStep = 'keep';
-  try {
-    await keep(files, held, change);
-    for (step of STEPS) {
-      const object = change[step];
-      if (!object) continue;
+  return commitInSteps(change, {
+    keep: () => keep(files, held, change),
+    apply(step, object) {
       const key = objectKey(step, change.name);
-      const answer: { readonly kind: 'done'; readonly tag?: Tag } | { readonly kind: 'lost' } =
-        object.kind === 'put'
-          ? await put(files, held, key, object.bytes, object.seen)
-          : await remove(files, held, key, object.seen);
-      if (answer.kind === 'lost') return { kind: 'lost', step };
-      if (answer.tag !== undefined) tags[step] = answer.tag;
-    }
-    return { kind: 'done', ...tags };
-  } catch (error) {
-    return {
-      kind: 'failed',
-      step,
-      error: fileError(error, `write the ${step} step of ${change.name}`, files.root),
-    };
-  }
+      return object.kind === 'put'
+        ? put(files, held, key, object.bytes, object.seen)
+        : remove(files, held, key, object.seen);
+    },
+    explain: (error, step) => fileError(error, `write the ${step} step of ${change.name}`, files.root),
+  });
 }
-
-const STEPS = ['tombstone', 'current', 'backup'] as const;
 
 async function keep(
   files: Files,

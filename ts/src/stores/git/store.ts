@@ -1,5 +1,6 @@
 import { printable } from '../../credential/name.ts';
 import { parseCredential } from '../../credential/version.ts';
+import { commitAll } from '../commit-all.ts';
 import { AREA_PREFIX, CONFIG_KEY, historyKey, MARKER_KEY, objectKey } from '../layout.ts';
 import { markerBytes, parseMarker, recallMarker, rememberMarker } from '../marker.ts';
 import {
@@ -166,7 +167,7 @@ export function gitStore(options: GitOptions, memory: StoreMemory): Store {
         return await writing(() =>
           writer.write({
             message,
-            decide: (draft) => changes.map((change) => draftChange(draft, change, now)),
+            decide: (draft) => commitAll(changes, 1, (change) => draftChange(draft, change, now)),
           }),
         );
       } catch (error) {
