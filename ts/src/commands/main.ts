@@ -1,19 +1,12 @@
 import { Command, CommanderError, Option } from 'commander';
 import { printable } from '../credential/name.ts';
-import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 import { VERSION } from '../version.ts';
 import { defineMigrate } from './migrate.ts';
-import {
-  type CommonOptions,
-  EXIT,
-  type ExitCode,
-  explain,
-  levelOf,
-  type RunOptions,
-  STORE_NAMES,
-} from './options.ts';
+import { type CommonOptions, EXIT, type ExitCode, explain, type RunOptions, STORE_NAMES } from './options.ts';
 import { defineServices } from './services.ts';
 import { syncCommand } from './sync.ts';
+import { addLogFormat, terminalFor } from './terminal.ts';
 
 export type ProgramName = 'hydrate' | 'backup' | 'start' | 'wrapper' | 'cliproxyapi-sync';
 
@@ -90,12 +83,12 @@ Exit codes: 0 done; 1 something failed or was refused; 2 usage; 75 try again; 78
   );
   const services = defineServices(async (options, action) => setExit(await act(options, action)));
   root.addCommand(services.copyInheritedSettings(root));
-
+  for (const command of root.commands) addLogFormat(command);
   return root;
 }
 
 function single(name: 'hydrate' | 'backup' | 'start', setExit: SetExit): Command {
-  return define(name, name, setExit)
+  return addLogFormat(define(name, name, setExit))
     .version(`${name} ${VERSION}`)
     .exitOverride()
     .showHelpAfterError(`(${name} --help shows the options)`);
@@ -213,14 +206,7 @@ async function act(
   options: RunOptions,
   action: (terminal: Terminal) => Promise<number>,
 ): Promise<ExitCode | number> {
-  const { stderr, stdout, env } = process;
-  const terminal = createTerminal({
-    stderr,
-    stdout,
-    isTTY: stderr.isTTY === true,
-    env,
-    level: levelOf(options),
-  });
+  const terminal = terminalFor(options);
   try {
     return await action(terminal);
   } catch (error) {

@@ -3,6 +3,7 @@ import { type CredentialName, parseName, printable } from '../credential/name.ts
 import { SettingsError } from '../settings/settings-error.ts';
 import { StoreError } from '../stores/store.ts';
 import { StateError } from '../sync/state.ts';
+import type { LogFormat } from '../terminal/log-entry.ts';
 import type { Level, Terminal } from '../terminal/terminal.ts';
 
 /** The names of stores on the command line. */
@@ -17,6 +18,7 @@ export interface CommonOptions {
   readonly json?: boolean;
   readonly verbose?: boolean;
   readonly quiet?: boolean;
+  readonly logFormat?: LogFormat;
 }
 
 export interface RunOptions extends CommonOptions {
