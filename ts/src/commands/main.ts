@@ -3,10 +3,11 @@ import { printable } from '../credential/name.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { VERSION } from '../version.ts';
 import { defineMigrate } from './migrate.ts';
-import { type CommonOptions, EXIT, type ExitCode, explain, type RunOptions, STORE_NAMES } from './options.ts';
+import { type CommonOptions, EXIT, type ExitCode, explain, type RunOptions, storeOption } from './options.ts';
 import { defineServices } from './services.ts';
 import { syncCommand } from './sync.ts';
 import { addLogFormat, terminalFor } from './terminal.ts';
+import { defineWatch } from './watch.ts';
 
 export type ProgramName = 'hydrate' | 'backup' | 'start' | 'wrapper' | 'cliproxyapi-sync';
 
@@ -83,6 +84,8 @@ Exit codes: 0 done; 1 something failed or was refused; 2 usage; 75 try again; 78
   );
   const services = defineServices(async (options, action) => setExit(await act(options, action)));
   root.addCommand(services.copyInheritedSettings(root));
+  const watch = defineWatch(async (options, action) => setExit(await act(options, action)));
+  root.addCommand(watch.copyInheritedSettings(root));
   for (const command of root.commands) addLogFormat(command);
   return root;
 }
@@ -134,10 +137,6 @@ function define(
     .action(async (options: RunOptions) => {
       setExit(await act(options, (terminal) => syncCommand(name, options, terminal)));
     });
-}
-
-function storeOption(): Option {
-  return new Option('--store <kind>', 'use this store, whatever else is configured').choices(STORE_NAMES);
 }
 
 const DESCRIPTIONS = {

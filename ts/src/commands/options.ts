@@ -1,4 +1,5 @@
 /** What all commands share: their options, and how they end. */
+import { Option } from 'commander';
 import { type CredentialName, parseName, printable } from '../credential/name.ts';
 import { SettingsError } from '../settings/settings-error.ts';
 import { StoreError } from '../stores/store.ts';
@@ -10,6 +11,11 @@ import type { Level, Terminal } from '../terminal/terminal.ts';
 export const STORE_KINDS = { postgres: 'postgres', s3: 's3', git: 'git', local: 'directory' } as const;
 export type StoreName = keyof typeof STORE_KINDS;
 export const STORE_NAMES = Object.keys(STORE_KINDS) as readonly StoreName[];
+
+/** `--store` */
+export function storeOption(): Option {
+  return new Option('--store <kind>', 'use this store, whatever else is configured').choices(STORE_NAMES);
+}
 
 /** As commander gives them. */
 export interface CommonOptions {
@@ -58,7 +64,12 @@ export function explain(error: unknown, terminal: Terminal, json: boolean): Exit
   return code;
 }
 
-function describe(error: unknown): { code: ExitCode; message: string; remedy?: string } {
+/**
+ * What went wrong, as an exit code and words.
+ *
+ * @throws What is no error of ours.
+ */
+export function describe(error: unknown): { code: ExitCode; message: string; remedy?: string } {
   if (error instanceof UsageError) return { code: EXIT.usage, message: error.message };
   if (error instanceof SettingsError)
     return { code: EXIT.configuration, message: error.message, remedy: error.remedy };

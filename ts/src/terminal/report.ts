@@ -14,7 +14,7 @@ export function printReport(
 ): void {
   for (const line of reportLines(command, report, options.dryRun)) {
     // The JSON document has what was done.
-    if (!options.json || line.kind !== 'change') printLine(line, terminal);
+    if (!options.json || line.kind !== 'change') printEntry(line, terminal);
   }
 }
 
@@ -34,8 +34,9 @@ export interface ReportLine extends LogEntry {
     | 'summary';
 }
 
-export function printLine(line: ReportLine, terminal: Terminal): void {
-  const { level, message, remedy, credential, action, reason } = line;
+/** Prints a message at its level. */
+export function printEntry(entry: LogEntry, terminal: Terminal): void {
+  const { level, message, remedy, credential, action, reason } = entry;
   const fields = { credential, action, reason };
   if (level === 'error') terminal.error(message, remedy, fields);
   else if (level === 'warning') terminal.warn(message, fields);
