@@ -9,6 +9,7 @@ import type { Terminal } from '../terminal/terminal.ts';
 import { watchDirectories } from '../watch/directories.ts';
 import { type Health, judge, readHealth, writeHealth } from '../watch/health.ts';
 import { startLoop, type Turn } from '../watch/loop.ts';
+import { memoryKeeper } from '../watch/memory.ts';
 import { type Narrator, narrate } from '../watch/narrate.ts';
 import { type CommonOptions, describe, EXIT, type ExitCode, storeOption, UsageError } from './options.ts';
 import { runOnce, settingsFor } from './sync.ts';
@@ -82,6 +83,7 @@ async function watch(
 ): Promise<number> {
   const narrator = narrate(terminal, json);
   const health = healthKeeper(healthFile, settings, narrator);
+  const tidy = memoryKeeper();
   const timeUp = new AbortController();
   let runs = 0;
   let endsWith: ExitCode = EXIT.done;
@@ -109,7 +111,10 @@ async function watch(
     {
       run,
       glance: () => lookAtStore(settings),
-      onTurn: (_, nextMs) => health.write(nextMs),
+      onTurn(_, nextMs) {
+        tidy();
+        return health.write(nextMs);
+      },
     },
     interval,
   );
