@@ -11,6 +11,7 @@ import { type Health, judge, readHealth, writeHealth } from '../watch/health.ts'
 import { startLoop, type Turn } from '../watch/loop.ts';
 import { memoryKeeper } from '../watch/memory.ts';
 import { type Narrator, narrate } from '../watch/narrate.ts';
+import { withNotice } from './notify.ts';
 import { type CommonOptions, describe, EXIT, type ExitCode, storeOption, UsageError } from './options.ts';
 import { runOnce, settingsFor } from './sync.ts';
 
@@ -145,10 +146,16 @@ async function oneRun(
 ): Promise<readonly [ExitCode, readonly ReportLine[]]> {
   const of = terminal.nextRun();
   try {
-    const report = await runOnce('sync', settings, of, { signal });
-    const lines = reportLines('sync', report, false);
-    narrator.tell(of, lines);
-    return [report.exitCode, lines];
+    let lines: readonly ReportLine[] = [];
+    const { exitCode } = await withNotice(
+      { command: 'sync', settings, terminal: of },
+      () => runOnce('sync', settings, of, { signal }),
+      (report) => {
+        lines = reportLines('sync', report, false);
+        narrator.tell(of, lines);
+      },
+    );
+    return [exitCode, lines];
   } catch (error) {
     const { code, message, remedy } = describe(error);
     const lines: ReportLine[] = [{ level: 'error', kind: 'failure', message, remedy }];

@@ -32,6 +32,10 @@ export interface ReportLine extends LogEntry {
     | 'stopped'
     | 'pending'
     | 'summary';
+  /** Of a change: two or more of them had met. */
+  readonly isConflict?: boolean;
+  /** Of a problem: the file, key or directory that has it. */
+  readonly subject?: string;
 }
 
 /** Prints a message at its level. */
@@ -55,7 +59,7 @@ export function reportLines(command: string, report: RunReport, dryRun: boolean)
   }
   for (const { subject, place, reason, remedy } of report.problems) {
     const message = `${subject}${place === 'state' ? '' : ` (${placeName(place)})`} ${reason}. ${remedy}`;
-    lines.push({ level: 'warning', kind: 'problem', message, reason });
+    lines.push({ level: 'warning', kind: 'problem', message, reason, subject });
   }
   if (report.guard) {
     const { names, total } = report.guard;
@@ -146,7 +150,16 @@ function resultLines({ plan, outcome, failures }: CredentialResult, dryRun: bool
   const action = steps.join(', ') || 'nothing to write';
   const change = (level: LogLevel, message: string, done: string, why: string) =>
     lines.push({ level, kind: 'change', message, credential: name, action: done, reason: why });
-  change('info', `${name}: ${action} (${reason})`, action, reason);
+  const isConflict = decision.kind === 'spread' && decision.conflict;
+  lines.push({
+    level: 'info',
+    kind: 'change',
+    message: `${name}: ${action} (${reason})`,
+    credential: name,
+    action,
+    reason,
+    isConflict,
+  });
   for (const kept of actions) {
     if (kept.kind !== 'keep') continue;
     const where = kept.where === 'history' ? "in the store's history" : 'on this host';
