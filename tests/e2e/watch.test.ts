@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { describe, expect } from 'vitest';
 import { measureIdle } from '../bench/watch-idle.ts';
 import {
@@ -56,7 +57,7 @@ async function watching(
 }
 
 const isStored = (world: World, files: Readonly<Record<string, Uint8Array>>) => async () =>
-  JSON.stringify(await stored(world.store, 'auths/').catch(() => ({}))) === JSON.stringify(texts(files));
+  isDeepStrictEqual(await stored(world.store, 'auths/').catch(() => ({})), texts(files));
 /** How often a text is in what was said. */
 const times = (text: string, part: RegExp) => [...text.matchAll(new RegExp(part, 'gm'))].length;
 /** Lines that tell of a change in the store. */
@@ -114,7 +115,8 @@ describe.each(KINDS)('watch (%s)', (kind) => {
     await put(home.authDir, files);
     const watch = await watching(world, home);
     for (const directory of [home.authDir, home.ccsDir]) {
-      await rm(directory, { recursive: true });
+      // What it puts back meanwhile may be in the way.
+      await rm(directory, { recursive: true, maxRetries: 10, retryDelay: 20 });
       // Made again by hand, or by the run that follows.
       await mkdir(directory, { recursive: true });
       await until(`${directory} to be filled again`, () => existsSync(join(directory, 'b.json')));
@@ -144,7 +146,10 @@ describe.each(KINDS)('watch (%s)', (kind) => {
       await until('the change', isStored(world, files));
     }
     for (const each of both) await each.ends();
-    expect(both.map(uploads).reduce((sum, count) => sum + count)).toBe(5);
+    // Each version once: what comes while a run is under way is taken up by it, and told with it.
+    const versions = await world.store.keys('sync/history/a.json/');
+    expect(versions.filter((key) => /[0-9a-f]{64}\.json$/.test(key))).toHaveLength(5);
+    expect(both.map(uploads).reduce((sum, count) => sum + count)).toBeLessThanOrEqual(5);
     expect(both.map(({ output }) => times(output(), /^(error|warning):/))).toEqual([0, 0]);
     await expectInStep(world, [home], files);
   });
@@ -170,9 +175,9 @@ describe.each(KINDS)('watch (%s)', (kind) => {
 describe('a signal', () => {
   test('ends it with 0, after a change that was just made has arrived', async ({ world }) => {
     const home = await world.home();
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    for (const [minute, signal] of (['SIGTERM', 'SIGINT', 'SIGHUP'] as const).entries()) {
       const watch = await watching(world, home);
-      const files = { 'a.json': credential('a@example.com', signal.length) };
+      const files = { 'a.json': credential('a@example.com', minute) };
       await put(home.authDir, files);
       await pause(20);
       await watch.ends(signal);
@@ -236,6 +241,7 @@ describe.skipIf(!s3Server)('an outage of the store', () => {
     await put(home.authDir, files);
     const healthFile = join(home.path, 'health.json');
     const watch = await watching(s3, home, ['--interval', '1', '--health-file', healthFile]);
+    await until('it to say how it is', () => existsSync(healthFile));
     expect(JSON.parse(readFileSync(healthFile, 'utf8'))).toMatchObject({
       format: 1,
       pid: watch.pid,
@@ -313,7 +319,8 @@ describe('what watch says', () => {
       reason: expect.stringMatching(/^new in the auth dir/),
     });
     // Each run has its own id, the watch another one.
-    expect(new Set(lines.map(({ run }) => run)).size).toBe(4);
+    const [started, first, second] = lines.map((line) => line.run);
+    expect(new Set([started, first, second]).size).toBe(3);
   });
 
   test('a configuration that cannot be right ends it with 78', async ({ world }) => {

@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { printable } from '../credential/name.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { VERSION } from '../version.ts';
+import { defineDoctor } from './doctor.ts';
 import { defineMigrate } from './migrate.ts';
 import { type CommonOptions, EXIT, type ExitCode, explain, type RunOptions, storeOption } from './options.ts';
 import { defineServices } from './services.ts';
@@ -84,6 +85,8 @@ Exit codes: 0 done; 1 something failed or was refused; 2 usage; 75 try again; 78
   );
   const services = defineServices(async (options, action) => setExit(await act(options, action)));
   root.addCommand(services.copyInheritedSettings(root));
+  const doctor = defineDoctor(async (options, action) => setExit(await act(options, action)));
+  root.addCommand(doctor.copyInheritedSettings(root));
   const watch = defineWatch(async (options, action) => setExit(await act(options, action)));
   root.addCommand(watch.copyInheritedSettings(root));
   for (const command of root.commands) addLogFormat(command);

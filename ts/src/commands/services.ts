@@ -5,7 +5,7 @@ import { generationsIn } from '../services/generations.ts';
 import { launchd } from '../services/launchd.ts';
 import type { ServiceState } from '../services/manager.ts';
 import { isDone } from '../services/plan.ts';
-import { type CommandResult, runCommand } from '../services/run-command.ts';
+import { type CommandResult, type RunCommand, runCommand } from '../services/run-command.ts';
 import { ServicesError } from '../services/services-error.ts';
 import {
   inspect,
@@ -97,7 +97,8 @@ async function servicesCommand(
   }
 }
 
-function machineFor(env: Machine['env']): Machine {
+/** This user's part of the machine. */
+export function machineFor(env: Machine['env'], run: RunCommand = runCommand): Machine {
   const environment = [{ values: env }];
   const paths = pathsFrom(environment);
   const home = paths.home('HOME');
@@ -108,12 +109,12 @@ function machineFor(env: Machine['env']): Machine {
     home,
     runtimeDir,
     env,
-    run: runCommand,
-    generations: generationsIn(stateDirFrom(environment, paths), runCommand),
+    run,
+    generations: generationsIn(stateDirFrom(environment, paths), run),
     manager:
       process.platform === 'darwin'
-        ? launchd({ home, uid, run: runCommand })
-        : systemd({ configHome, user: username, run: runCommand }),
+        ? launchd({ home, uid, run })
+        : systemd({ configHome, user: username, run }),
   };
 }
 

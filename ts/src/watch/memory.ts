@@ -14,16 +14,21 @@ const REST_MS = [5_000, 10_000, 15_000] as const;
  * @returns To be called after each work.
  */
 export function memoryKeeper(): () => void {
-  let timers: readonly NodeJS.Timeout[] = [];
+  // The optimising compiler takes up to 10 MB, and what waits for a disk and a network gains nothing by it.
+  setFlagsFromString('--no-opt');
+  let isPlanned = false;
   let collect: (() => void) | undefined;
   return () => {
-    for (const timer of timers) clearTimeout(timer);
-    timers = REST_MS.map((ms) =>
+    // Work that comes again and again does not put it off.
+    if (isPlanned) return;
+    isPlanned = true;
+    for (const [index, ms] of REST_MS.entries()) {
       setTimeout(() => {
         collect ??= collector();
         collect();
-      }, ms).unref(),
-    );
+        if (index === REST_MS.length - 1) isPlanned = false;
+      }, ms).unref();
+    }
   };
 }
 

@@ -46,7 +46,8 @@ export function narrate(terminal: Terminal, json: boolean): Narrator {
         // How many there are is of interest once; later, that nothing has changed is not.
         else if (line.kind === 'summary') say(of, isFirst ? line : { ...line, level: 'debug' });
         else {
-          const key = `${line.kind} ${line.message}`;
+          // Which of several requests failed first differs from run to run.
+          const key = line.kind === 'store' ? line.kind : `${line.kind} ${line.message}`;
           if (!standing.has(key) && !now.has(key)) say(of, line);
           now.add(key);
         }
