@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect } from 'vitest';
 import { measureIdle } from '../bench/watch-idle.ts';
+import { violations } from '../support/json-schema.ts';
 import {
   credential,
   credentials,
@@ -302,16 +303,8 @@ describe('what watch says', () => {
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line));
-    for (const line of lines) {
-      expect(line).toMatchObject({
-        format: 1,
-        time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
-        event: expect.stringMatching(/^[a-z]+$/),
-        run: expect.stringMatching(/^[0-9a-f]{8}$/),
-        level: expect.stringMatching(/^(error|warning|info)$/),
-        message: expect.any(String),
-      });
-    }
+    const schema = JSON.parse(readFileSync(new URL('../../docs/watch.schema.json', import.meta.url), 'utf8'));
+    for (const line of lines) expect(violations(schema, line)).toEqual([]);
     expect(lines.map(({ event }) => event)).toEqual(['started', 'summary', 'change', 'problem', 'stopping']);
     expect(lines[2]).toMatchObject({
       credential: 'a.json',

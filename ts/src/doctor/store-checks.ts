@@ -46,7 +46,10 @@ export function storeChecks({ store, storeProblem }: DoctorContext): readonly Ch
           message: `${opened.location} is not there yet; the first sync makes it`,
           remedy: 'cliproxyapi-sync sync',
         };
-      return { status: 'ok', message: `${opened.location} answers, and lists ${current.size} credentials` };
+      return {
+        status: 'ok',
+        message: `${opened.location} answers, and lists ${current.size} ${current.size === 1 ? 'credential' : 'credentials'}`,
+      };
     }),
     check('store-write', 'writing there', async (opened) => {
       if (!(await opened.listing()).present) return { status: 'skipped', message: 'there is no store yet' };

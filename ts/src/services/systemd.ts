@@ -149,6 +149,7 @@ const STATE_PROPERTIES = [
   'NextElapseUSecRealtime',
   'NextElapseUSecMonotonic',
   'WantedBy',
+  'UnitFileState',
 ];
 
 function stateOf(unit: Readonly<Record<string, string>>): ServiceState {
@@ -167,7 +168,7 @@ function stateOf(unit: Readonly<Record<string, string>>): ServiceState {
     state: LoadState === 'loaded' ? `${ActiveState} (${SubState})` : (LoadState ?? 'unknown'),
     detail: details.filter((detail) => detail !== '').join(', '),
     failed,
-    stopped: WantedBy !== '' && ActiveState === 'inactive',
+    stopped: (WantedBy !== '' || unit.UnitFileState === 'disabled') && ActiveState === 'inactive',
   };
 }
 
