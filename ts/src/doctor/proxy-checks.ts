@@ -5,31 +5,40 @@ import { errorCode } from '../files/atomic-write.ts';
 import { findProxyProgram } from '../proxy/program.ts';
 import { renderConfig } from '../proxy/render-config.ts';
 import { runCommand } from '../services/run-command.ts';
+import type { Machine } from '../services/switch.ts';
 import { proxyEnvironment } from '../settings/proxy-environment.ts';
 import type { Settings } from '../settings/settings.ts';
 import { SettingsError } from '../settings/settings-error.ts';
 import { raw } from '../settings/variables.ts';
 import { type Check, type Finding, shellWord } from './check.ts';
 import type { DoctorContext } from './context.ts';
+import { findServices } from './service-checks.ts';
 
 /** The proxy's default (its config.example.yaml). */
 const DEFAULT_PORT = 8317;
 
 /** The proxy's program, its config, and its port. */
-export function proxyChecks({ settings, proxySelf }: DoctorContext): readonly Check[] {
+export function proxyChecks({ settings, proxySelf, machine }: DoctorContext): readonly Check[] {
   if (!settings) return [];
   return [
-    { id: 'proxy', title: 'proxy', look: () => program(settings, proxySelf) },
+    { id: 'proxy', title: 'proxy', look: () => program(settings, proxySelf, machine) },
     { id: 'config', title: 'config', look: () => config(settings) },
     { id: 'port', title: 'port', look: () => port(settings) },
   ];
 }
 
-async function program(settings: Settings, self: string): Promise<Finding> {
+async function program(settings: Settings, self: string, machine: Machine | undefined): Promise<Finding> {
   let path: string;
   try {
     path = await findProxyProgram(settings, self);
   } catch (error) {
+    // A service may name one that is in nobody's PATH.
+    const states = (await findServices(machine))?.states ?? [];
+    const runs = states.some(
+      ({ name, failed, stopped }) => /cliproxyapi(\.service)?$/.test(name) && !failed && !stopped,
+    );
+    if (runs && !settings.proxyProgram.includes('/'))
+      return { status: 'ok', message: 'it is not in PATH here, but its service runs one' };
     return configurationFailure(error);
   }
   // It prints its version first, whatever it is asked; with -h it does nothing else.

@@ -67,7 +67,7 @@ interface Found {
 }
 
 /** This user's services, or else the system's. */
-async function findServices(machine: Machine | undefined): Promise<Found | undefined> {
+export async function findServices(machine: Machine | undefined): Promise<Found | undefined> {
   if (!machine) return undefined;
   const own = await statesOf(machine.manager);
   if (own.length > 0)
