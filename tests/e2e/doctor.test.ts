@@ -513,6 +513,13 @@ describe.skipIf(!s3Server)('the way to the store', () => {
 });
 
 describe('for people', () => {
+  test.for(['doctor', 'watch'])('%s --help explains itself with examples', async (name, { world }) => {
+    const { code, stdout } = await run(await world.home(), 'cliproxyapi-sync', [name, '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`\nExamples:\n  cliproxyapi-sync ${name}\n`));
+    expect(stdout).toMatch(/--log-format <format>/);
+  });
+
   const scriptProgram = findProgram('script');
   test.skipIf(scriptProgram === undefined).for([
     ['in colour on a terminal', {}, true],

@@ -348,14 +348,16 @@ describe('what watch says', () => {
 });
 
 describe.skipIf(process.platform !== 'linux' || !s3Server)('at rest', () => {
-  test.for(nodes('what a watch costs'))(
-    'on %s it takes less than 80 MB and next to no CPU',
-    async ([, node], { s3 }) => {
-      // The bounded form of `make watch-idle`; the first of its seconds still belong to the first run.
-      const figures = await measureIdle(s3.settings, 25, { node, args: ['--interval', '5'] });
-      console.log(`watch at rest: ${JSON.stringify(figures)}`);
+  test('it takes less than 80 MB and next to no CPU', async ({ s3 }) => {
+    // The bounded form of `make watch-idle`: long enough for V8 to have given back what the first run took.
+    const measured = nodes('what a watch costs').map(async ([name, node], index) => {
+      const store = { ...s3.settings, bucket: `${s3.settings.bucket}-${index}` };
+      return [name, await measureIdle(store, 45, { node })] as const;
+    });
+    for (const [name, figures] of await Promise.all(measured)) {
+      console.log(`watch at rest on ${name}: ${JSON.stringify(figures)}`);
       expect(figures.rss).toBeLessThan(80);
-      expect(figures.cpuPercent).toBeLessThan(2.5);
-    },
-  );
+      expect(figures.cpuPercent).toBeLessThan(2);
+    }
+  }, 120_000);
 });
