@@ -64,6 +64,16 @@ describe('the same problem', () => {
     ).toEqual([['store'], ['over: store'], []]);
   });
 
+  it('is over, too, where something else was wrong in between, for hours', () => {
+    expect(
+      story([
+        [0, [away]],
+        [600, [problem('held a.json', 'held')]],
+        [601, []],
+      ]),
+    ).toEqual([['store'], ['held a.json'], ['over: store', 'over: held a.json']]);
+  });
+
   it('is told again where the clock was ahead when it was told', () => {
     expect(story([[0, [away]]], { store: { at: T0 + 10 * HOUR, open: true } })).toEqual([['store']]);
   });

@@ -80,8 +80,8 @@ export function startLoop(
       const turn = isSame ? 'unchanged' : await run();
       if (turn !== 'unchanged') {
         failures = turn === 'again' ? failures + 1 : 0;
+        known = seen;
         // What is not well is looked at in full every time.
-        known = turn === 'done' ? seen : undefined;
         fullDue = now() + (turn === 'done' ? FULL_EVERY_MS : 0);
       }
       const nextMs = failures > 0 ? retryMs(failures, random) : intervalMs;
