@@ -5,7 +5,7 @@ TS := ts
 
 NIX := nix --extra-experimental-features 'nix-command flakes'
 
-.PHONY: help demo test bench watch-idle bundles check format clean build switch unswitch deps-hash
+.PHONY: help demo test bench watch-idle bundles check format clean build switch status rollback unswitch deps-hash
 
 help:
 	@echo "make demo      two homes, one store: the main job in half a minute, checked"
@@ -15,6 +15,8 @@ help:
 	@echo "make bundles   ts/dist/*.mjs"
 	@echo "make build     the Nix package, result/"
 	@echo "make switch    run the services on this machine; with FLAKE=... the host's own switch"
+	@echo "make status    which of them run, and how their last runs ended"
+	@echo "make rollback  go back to the services before the last switch"
 	@echo "make unswitch  take the services away again; credentials stay"
 	@echo "make deps-hash what the Nix package needs after package-lock.json changed"
 	@echo "make check     types and lint;  make format  writes what lint can mend"
@@ -63,8 +65,8 @@ else
 	$(NIX) run .#switch
 endif
 
-unswitch:
-	$(NIX) run .#switch -- unswitch
+status rollback unswitch:
+	$(NIX) run .#switch -- $@
 
 deps-hash:
 	@nix/deps-hash.sh --write && cat nix/deps.json

@@ -17,7 +17,6 @@
       # The path inside makes importing one twice harmless; around it a set, since `nix flake check` of older
       # versions knows no paths.
       module = path: { default.imports = [ path ]; };
-      hasSwitch = builtins.pathExists ./nix/switch;
     in
     {
       packages = forAll (
@@ -25,11 +24,7 @@
         rec {
           cliproxyapi-sync = pkgs.callPackage ./nix/package.nix { };
           default = cliproxyapi-sync;
-        }
-        // lib.optionalAttrs hasSwitch {
-          switch = pkgs.callPackage ./nix/switch {
-            cliproxyapi-sync = self.packages.${pkgs.stdenv.hostPlatform.system}.default;
-          };
+          switch = pkgs.callPackage ./nix/switch { inherit cliproxyapi-sync; };
         }
       );
 
@@ -50,9 +45,7 @@
           hydrate = ours "hydrate" "Bring this machine's credentials up to date from the store";
           backup = ours "backup" "Bring what changed here to the store";
           start = ours "start" "Sync, render the config, become the proxy";
-          cliproxyapi = ours "cliproxyapi" "Run the proxy's program with a sync before and after";
-        }
-        // lib.optionalAttrs hasSwitch {
+          cliproxyapi = app packages.switch.command "cliproxyapi" "Run the proxy's program with a sync before and after";
           switch = app packages.switch "switch" "Run the services on this machine, without a Nix configuration";
         }
       );

@@ -44,6 +44,7 @@ let
     CLIPROXY_CCS_DIR = option "ccsDir";
     CLIPROXY_BIN = option "package";
     CLIPROXY_ENV_FILE = option "environmentFiles";
+    CLIPROXY_ENV_FILE_OPTION = option "environmentFiles";
     CLIPROXY_CONFIG_TEMPLATE = option "templateFile";
     CLIPROXY_CONFIG_DEFAULT = option "settings";
   };

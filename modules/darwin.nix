@@ -12,28 +12,10 @@ let
   declared = config.users.users.${user}.home or null;
   home = if declared == null then "/Users/${user}" else toString declared;
 
-  inherit
-    (import ./from-config.nix {
-      inherit lib pkgs cfg;
-      defaultEnvironmentFiles = [ "${home}/dotfiles/.env" ];
-      ownConfigs = true;
-    })
-    services
-    ;
-  rendered = import ./services.nix (
-    services
-    // {
-      path = map (package: "${lib.getBin package}/bin") [
-        pkgs.git
-        pkgs.openssh
-      ] ++ [
-        "/usr/bin"
-        "/bin"
-        "/usr/sbin"
-        "/sbin"
-      ];
-    }
-  );
+  rendered = import ./services.nix (import ./from-config.nix {
+    inherit lib pkgs cfg;
+    homeDirectory = home;
+  }).services;
   assignments = lib.concatStringsSep " " (
     import ./shell-environment.nix { inherit lib; } (removeAttrs rendered.environment [ "PATH" ])
   );

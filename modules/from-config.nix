@@ -3,16 +3,17 @@
   lib,
   pkgs,
   cfg,
-  # The default of environmentFiles, which may be missing at run time; null where there is none.
-  defaultEnvironmentFiles ? null,
-  # Whether a config that a user wrote into dataDir may be the proxy's.
-  ownConfigs,
+  # Of the user whose services they are; null for the system user of NixOS.
+  homeDirectory ? null,
 }:
 let
   inherit (import ./config-template.nix { inherit lib; }) secretsIn template effective;
   address = { inherit (cfg) host port; };
   # A path literal goes into the Nix store; a string stays what it is.
   toPath = path: if builtins.isPath path then "${path}" else toString path;
+  inHome = homeDirectory != null;
+  # It may be missing at run time, unlike one that was set.
+  isDefault = inHome && files == [ "${homeDirectory}/dotfiles/.env" ];
   files = lib.optional (cfg.environmentFile != null) cfg.environmentFile ++ cfg.environmentFiles;
   configured = cfg.settings != { } || address != { host = "127.0.0.1"; port = 8317; };
 in
@@ -27,10 +28,14 @@ in
     inherit (cfg)
       dataDir
       ccsDir
-      environment
       logDir
       ;
-    environmentFiles = if files == defaultEnvironmentFiles then null else files;
+    path = import ./path.nix { inherit lib pkgs; };
+    # For messages: what a person changes where a file is not as it should be.
+    environment = cfg.environment // {
+      CLIPROXY_ENV_FILE_OPTION = "services.cliproxyapi.environmentFiles";
+    };
+    environmentFiles = if isDefault then null else files;
     secrets = map (secret: { inherit (secret) name path; }) (secretsIn cfg.settings);
     configFile = if cfg.configFile == null then null else toPath cfg.configFile;
     template =
@@ -42,7 +47,8 @@ in
         toString (
           (pkgs.formats.yaml { }).generate "cliproxyapi-config.template.yaml" (template address cfg.settings)
         );
-    templateIsDefault = ownConfigs && cfg.templateFile == null && !configured;
+    # A config that a user wrote into dataDir goes first.
+    templateIsDefault = inHome && cfg.templateFile == null && !configured;
     extraArgs = lib.optional cfg.localModel "-local-model" ++ cfg.extraFlags;
     backup = cfg.backup.enable;
     hydrate = cfg.hydrate.enable;

@@ -10,30 +10,13 @@ let
   home = config.home.homeDirectory;
   inherit (pkgs.stdenv.hostPlatform) isDarwin;
 
-  inherit
-    (import ./from-config.nix {
-      inherit lib pkgs cfg;
-      defaultEnvironmentFiles = [ "${home}/dotfiles/.env" ];
-      ownConfigs = true;
-    })
-    services
-    ;
-  rendered = import ./services.nix (
-    services
-    // {
-      path = map (package: "${lib.getBin package}/bin") [
-        pkgs.git
-        pkgs.openssh
-      ] ++ lib.optional (!isDarwin) "/run/current-system/sw/bin" ++ [
-        "/usr/bin"
-        "/bin"
-        "/usr/sbin"
-        "/sbin"
-      ];
-    }
+  rendered = import ./services.nix (import ./from-config.nix {
+    inherit lib pkgs cfg;
+    homeDirectory = home;
+  }).services;
+  assignments = lib.concatStringsSep " " (
+    import ./shell-environment.nix { inherit lib; } rendered.environment
   );
-  environment = import ./shell-environment.nix { inherit lib; } rendered.environment;
-  assignments = lib.concatStringsSep " " environment;
 in
 {
   _class = "homeManager";

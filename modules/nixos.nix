@@ -10,10 +10,7 @@ let
   inherit (cfg) user group dataDir;
 
   inherit
-    (import ./from-config.nix {
-      inherit lib pkgs cfg;
-      ownConfigs = false;
-    })
+    (import ./from-config.nix { inherit lib pkgs cfg; })
     services
     listens
     ;

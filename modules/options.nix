@@ -11,6 +11,7 @@
 {
   config,
   lib,
+  options,
   pkgs,
   ...
 }:
@@ -21,6 +22,11 @@ let
   ours = import ./types.nix { inherit lib; };
   onNixos = host == "NixOS";
   yaml = pkgs.formats.yaml { };
+  # A default below the user's home; on NixOS, whose user has none, another one.
+  inHome = below: otherwise: {
+    default = if onNixos then otherwise else "${homeDirectory}/${below}";
+    defaultText = if onNixos then otherwise else "~/${below}";
+  };
   mkEnabled =
     what:
     mkOption {
@@ -150,19 +156,15 @@ in
       description = "Group that the services run as. NixOS only.";
     };
 
-    dataDir = mkOption {
+    dataDir = mkOption (inHome ".cli-proxy-api" "/var/lib/cliproxyapi" // {
       type = ours.directory;
-      default = if onNixos then "/var/lib/cliproxyapi" else "${homeDirectory}/.cli-proxy-api";
-      defaultText = if onNixos then "/var/lib/cliproxyapi" else "~/.cli-proxy-api";
       description = "The proxy's directory: its config, and credentials in `objectstore/auths`.";
-    };
+    });
 
-    ccsDir = mkOption {
+    ccsDir = mkOption (inHome ".ccs/cliproxy/auth" null // {
       type = types.nullOr ours.directory;
-      default = if onNixos then null else "${homeDirectory}/.ccs/cliproxy/auth";
-      defaultText = if onNixos then null else "~/.ccs/cliproxy/auth";
       description = "Where CCS keeps its credentials; null if it is not to be looked at.";
-    };
+    });
 
     backup.enable = mkEnabled "a login or refresh is brought to the store as soon as its file changes";
 
@@ -199,12 +201,10 @@ in
       '';
     };
 
-    logDir = mkOption {
+    logDir = mkOption (inHome "Library/Logs" null // {
       type = types.nullOr ours.directory;
-      default = if onNixos then null else "${homeDirectory}/Library/Logs";
-      defaultText = if onNixos then null else "~/Library/Logs";
       description = "Directory of the log files. macOS only; elsewhere the journal has them.";
-    };
+    });
   };
 
   config = lib.mkIf cfg.enable {
@@ -213,7 +213,7 @@ in
       isDarwin = pkgs.stdenv.hostPlatform.isDarwin;
       defaults = {
         inherit user group;
-        logDir = if onNixos then null else "${homeDirectory}/Library/Logs";
+        logDir = options.services.cliproxyapi.logDir.default;
       };
     };
   };

@@ -204,27 +204,32 @@ let
   inStateDirectory = hasPrefix "/var/lib/" s.dataDir;
   outside = builtins.filter (path: !(inStateDirectory && hasPrefix s.dataDir path)) writable;
 
-  # What all services have in common.
-  service =
-    {
-      Environment = assignments systemdEnvironment;
-    }
-    // hardening
+  # What all services have in common, and all that one needs that does nothing.
+  confined =
+    hardening
     // whenSet isSystem (
       systemHardening
       // present {
         User = s.user;
         Group = s.group;
-        StateDirectory = when inStateDirectory (specifiers (afterPrefix "/var/lib/" s.dataDir));
-        StateDirectoryMode = when inStateDirectory "0700";
-        # With the dash a directory that is not there yet is no failure (226).
-        ReadWritePaths = when (outside != [ ]) (map (path: quote (specifiers "-${path}")) outside);
-        EnvironmentFile = when (s.environmentFile != null) "-${specifiers s.environmentFile}";
-        LoadCredential = when (credentials != [ ]) (map (c: quote "${c.name}:${specifiers c.path}") credentials);
-        SetCredential = when (credentials != [ ]) (map (c: "${c.name}:missing") credentials);
-        ExecStartPre = when (s.before != [ ]) s.before;
       }
     );
+
+  service =
+    {
+      Environment = assignments systemdEnvironment;
+    }
+    // confined
+    // whenSet isSystem (present {
+      StateDirectory = when inStateDirectory (specifiers (afterPrefix "/var/lib/" s.dataDir));
+      StateDirectoryMode = when inStateDirectory "0700";
+      # With the dash a directory that is not there yet is no failure (226).
+      ReadWritePaths = when (outside != [ ]) (map (path: quote (specifiers "-${path}")) outside);
+      EnvironmentFile = when (s.environmentFile != null) "-${specifiers s.environmentFile}";
+      LoadCredential = when (credentials != [ ]) (map (c: quote "${c.name}:${specifiers c.path}") credentials);
+      SetCredential = when (credentials != [ ]) (map (c: "${c.name}:missing") credentials);
+      ExecStartPre = when (s.before != [ ]) s.before;
+    });
 
   adopting = whenSet (isSystem && s.beforeProxy != [ ]) { ExecStartPre = s.before ++ s.beforeProxy; };
 
@@ -233,19 +238,61 @@ let
     After = [ "network-online.target" ];
   };
 
+  # A burst of changes starts it more often than the default limit of five in ten seconds, and the path unit would
+  # fail with it. For the switch: it is started by what it waits for, never by a new generation.
+  triggered = {
+    StartLimitIntervalSec = 0;
+    X-SwitchMethod = "keep-old";
+  };
+
   oneshot = description: words: {
     Unit = {
       Description = description;
-      # A burst of changes starts it more often than the default limit of five in ten seconds, and the path unit
-      # would fail with it. For the switch: it is started by what it waits for, never by a new generation.
-      StartLimitIntervalSec = 0;
-      X-SwitchMethod = "keep-old";
     }
+    // triggered
     // online;
     Service = service // {
       Type = "oneshot";
       ExecStart = command words;
       TimeoutStartSec = "5min";
+    };
+  };
+
+  backupService =
+    let
+      plain = oneshot "Bring changed credentials of CLIProxyAPI to the store" programs.backup;
+    in
+    plain
+    // {
+      Service = plain.Service // {
+        # Its own writes are seen, and the run after them finds nothing to do. One that fails every time, as on a full
+        # disk, is not run again and again without a pause.
+        ExecStopPost = command [
+          "/bin/sh"
+          "-c"
+          ''test "$SERVICE_RESULT" = success || sleep 5''
+        ];
+      };
+    };
+
+  # What the path unit starts: it does nothing, and has backup follow it. systemd does not watch while what a path
+  # unit starts is waiting or running. Were that backup itself, a change that comes after its last look and before
+  # its end would be missed. This one waits until no backup runs, is over at once, and systemd watches again before
+  # the backup that follows has begun: what changed until then that backup finds, and what changes later is seen.
+  changedService = {
+    Unit = {
+      Description = "Credentials of CLIProxyAPI have changed";
+      After = [ "cliproxyapi-backup.service" ];
+      OnSuccess = [ "cliproxyapi-backup.service" ];
+    }
+    // triggered;
+    Service = confined // {
+      Type = "oneshot";
+      ExecStart = command [
+        "/bin/sh"
+        "-c"
+        ":"
+      ];
     };
   };
 
@@ -273,6 +320,8 @@ let
         Restart = "always";
         RestartSec = 5;
         RestartPreventExitStatus = 78;
+        # Where the proxy is a child of `start` (Node before 22.15), its end by SIGTERM is passed on as this.
+        SuccessExitStatus = 143;
         TimeoutStopSec = 30;
       }
       // whenSet (s.systemdVersion >= 254) {
@@ -308,7 +357,7 @@ let
       {
         # On close, rename and removal; PathModified would fire on each write.
         PathChanged = map specifiers watched;
-        Unit = "cliproxyapi-backup.service";
+        Unit = "cliproxyapi-changed.service";
       }
       # The system's manager would make them root's: there, tmpfiles does.
       // whenSet (!isSystem) {
@@ -357,7 +406,8 @@ in
     }
     // whenSet (isSystem && s.hydrate) { cliproxyapi-hydrate = hydrateService; }
     // whenSet s.backup {
-      cliproxyapi-backup = oneshot "Bring changed credentials of CLIProxyAPI to the store" programs.backup;
+      cliproxyapi-backup = backupService;
+      cliproxyapi-changed = changedService;
     }
     // whenSet s.sync { cliproxyapi-sync = oneshot "Bring CLIProxyAPI's credentials in step" programs.sync; };
     paths = whenSet s.backup { cliproxyapi-backup = backupPath; };

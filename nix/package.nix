@@ -48,8 +48,6 @@ stdenv.mkDerivation {
     nodejs
   ];
 
-  buildInputs = [ nodejs ];
-
   buildPhase = ''
     runHook preBuild
     ln -s ${dependencies}/node_modules node_modules
@@ -64,11 +62,13 @@ stdenv.mkDerivation {
     runHook preInstall
     mkdir -p $out/lib/cliproxyapi-sync
     cp dist/*.mjs $out/lib/cliproxyapi-sync
-    # Their first line becomes nixpkgs' node when shebangs are patched.
-    for program in hydrate backup start cliproxyapi-sync; do
-      makeWrapper $out/lib/cliproxyapi-sync/$program.mjs $out/bin/$program --prefix PATH : ${git}/bin
-    done
-    makeWrapper $out/lib/cliproxyapi-sync/wrapper.mjs $out/bin/cliproxyapi --prefix PATH : ${git}/bin
+    # Without the dashes Node takes an --env-file among our arguments for its own.
+    install_program() (
+      makeWrapper ${nodejs}/bin/node $out/bin/$1 --prefix PATH : ${git}/bin \
+        --add-flags "-- $out/lib/cliproxyapi-sync/$2.mjs"
+    )
+    for program in hydrate backup start cliproxyapi-sync; do install_program $program $program; done
+    install_program cliproxyapi wrapper
     node ${./shell-files.mjs} dist $out/share
     runHook postInstall
   '';

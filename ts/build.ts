@@ -20,6 +20,9 @@ const programs = ['hydrate', 'backup', 'start', 'wrapper', 'cliproxyapi-sync'];
 /** Between the parts. What could end the comment is written differently inside it. */
 const COMMENT = { start: '/*main:', end: '*/', endInside: '*@@/' };
 
+/** Without the dashes Node takes an `--env-file` among our arguments for its own, and ends with 9 if it is missing. */
+const FIRST_LINE = '#!/usr/bin/env -S node --';
+
 /** Called by its command line: the one thing that npm's esbuild and the Nix package have in common. */
 const ESBUILD = process.env.ESBUILD ?? here('node_modules/esbuild/bin/esbuild');
 const OPTIONS = [
@@ -76,7 +79,7 @@ try {
       '--format=esm',
       `--alias:#main=${join(temporary, 'second-part.mjs')}`,
     ]);
-    const text = `#!/usr/bin/env node\n${first}${COMMENT.start}${second.replaceAll(COMMENT.end, COMMENT.endInside)}${COMMENT.end}\n`;
+    const text = `${FIRST_LINE}\n${first}${COMMENT.start}${second.replaceAll(COMMENT.end, COMMENT.endInside)}${COMMENT.end}\n`;
     await writeFile(here(`dist/${program}.mjs`), text);
     await chmod(here(`dist/${program}.mjs`), 0o755);
   }

@@ -8,6 +8,7 @@
   stdenv,
   cliproxyapi,
   cliproxyapi-sync,
+  coreutils,
   formats,
   git,
   openssh,
@@ -18,32 +19,27 @@
 let
   inherit (stdenv.hostPlatform) isDarwin;
 
+  all = {
+    bin = "${cliproxyapi-sync}/bin";
+    proxy = lib.getExe cliproxyapi;
+    path = import ../../modules/path.nix {
+      inherit lib;
+      pkgs = { inherit coreutils git openssh; };
+    };
+    # For a user without a config of their own.
+    template = toString (
+      (formats.yaml { }).generate "cliproxyapi-config.template.yaml" {
+        host = "127.0.0.1";
+        port = 8317;
+      }
+    );
+    templateIsDefault = true;
+  }
+  // settings;
+
   files = import ./files.nix {
     manager = if isDarwin then "launchd" else "systemd";
-    settings = {
-      bin = "${cliproxyapi-sync}/bin";
-      proxy = lib.getExe cliproxyapi;
-      path =
-        map (package: "${lib.getBin package}/bin") [
-          git
-          openssh
-        ]
-        ++ [
-          "/usr/bin"
-          "/bin"
-          "/usr/sbin"
-          "/sbin"
-        ];
-      # For a user without a config of their own.
-      template = toString (
-        (formats.yaml { }).generate "cliproxyapi-config.template.yaml" {
-          host = "127.0.0.1";
-          port = 8317;
-        }
-      );
-      templateIsDefault = true;
-    }
-    // settings;
+    settings = all;
   };
 
   names = builtins.attrNames files;
@@ -65,10 +61,17 @@ let
   switch = writeShellScriptBin "switch" ''
     exec ${cliproxyapi-sync}/bin/cliproxyapi-sync services --from ${services} "$@"
   '';
+
+  # For a login, with the services' proxy, and before they have made its config.
+  command = writeShellScriptBin "cliproxyapi" ''
+    export CLIPROXY_BIN="''${CLIPROXY_BIN:-${all.proxy}}"
+    export CLIPROXY_CONFIG_DEFAULT="''${CLIPROXY_CONFIG_DEFAULT:-${all.template}}"
+    exec ${cliproxyapi-sync}/bin/cliproxyapi "$@"
+  '';
 in
 switch.overrideAttrs (old: {
   passthru = (old.passthru or { }) // {
-    inherit services;
+    inherit command services;
   };
   meta = (old.meta or { }) // {
     description = "Runs CLIProxyAPI, backup and sync as services of this user";

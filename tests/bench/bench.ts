@@ -14,6 +14,7 @@ import { type Contestant, find, ours, rclone, scripts } from './contestants.ts';
 import { type Figure, figures, type Results } from './figures.ts';
 import { startMeter } from './measure.ts';
 import { countRequests, type Requests } from './requests.ts';
+import { compareStores, type StoreColumns, storesTable } from './stores.ts';
 import { figuresTable, growthTable, requestsTable, timesTable } from './tables.ts';
 import {
   type Measured,
@@ -46,10 +47,12 @@ async function main(): Promise<void> {
       ...(await runAll(contestants, around)),
       ours: contestants.filter((contestant) => contestant.ours).map(({ name }) => name),
     };
+    const stores = await compareStores(SIZES.middle, ROUNDS.middle, around, cleanUps);
     const reached = figures(results);
-    print(results, reached);
+    print(results, stores, reached);
     const file = process.env.BENCH_JSON;
-    if (file) await writeFile(file, `${JSON.stringify(json(contestants, results, reached), null, 2)}\n`);
+    const all = { ...json(contestants, results, reached), stores: Object.fromEntries(stores) };
+    if (file) await writeFile(file, `${JSON.stringify(all, null, 2)}\n`);
   } finally {
     await cleanUp();
   }
@@ -110,11 +113,12 @@ async function runAll(
   return { measured, requests };
 }
 
-function print(results: Results, reached: readonly Figure[]): void {
+function print(results: Results, stores: StoreColumns, reached: readonly Figure[]): void {
   const parts = [
     ['Time and memory', timesTable(results)],
     ['Growth', growthTable(results)],
     ['Requests', requestsTable(results)],
+    [`Stores, ${SIZES.middle} credentials: median ms (and times the directory store)`, storesTable(stores)],
     ['Figures', figuresTable(reached)],
   ];
   for (const [title, text] of parts) process.stdout.write(`\n${title}\n\n${text}\n`);
@@ -124,7 +128,7 @@ function json(
   contestants: readonly Contestant[],
   { measured, requests }: Results,
   reached: readonly Figure[],
-): unknown {
+) {
   return {
     format: 1,
     quick: QUICK,

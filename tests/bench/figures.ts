@@ -75,7 +75,7 @@ export function perCredential(results: Results, from: number, to: number, name: 
   return (at(to) - at(from)) / (to - from);
 }
 
-function pairedRatio(slow: readonly Sample[], fast: readonly Sample[]): number | undefined {
+export function pairedRatio(slow: readonly Sample[], fast: readonly Sample[]): number | undefined {
   const ratios = slow.flatMap(({ wallMs }, round) => {
     const pair = fast[round];
     return pair ? [wallMs / pair.wallMs] : [];

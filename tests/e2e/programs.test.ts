@@ -1,5 +1,5 @@
 import { rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { describe, expect } from 'vitest';
 import {
   type BundleName,
@@ -222,22 +222,39 @@ describe('--json', () => {
   );
 });
 
-test('an env file that is named and missing is exit 78, and one that is there is read', async ({ world }) => {
-  const home = await world.home();
-  await put(home.authDir, credentials('a'));
-  const backup = (path: string) =>
-    // Node takes `--env-file` for its own too, wherever it stands, but for what comes after `--`.
-    command(home, [process.execPath, '--', bundlePath('backup'), '--json', '--env-file', path]);
-  expect(expectDocument(decent(await backup('/nowhere/.env')), 78)).toMatchObject({
-    error: {
-      message: expect.stringContaining('/nowhere/.env'),
-      remedy: expect.stringContaining('--env-file'),
-    },
+describe.each(nodes('--env-file'))('--env-file, with a program run as a file on %s', (_, node) => {
+  // Node takes it for its own wherever it stands, but for what comes after `--`: so their first line has that.
+  const backup = (home: Home, ...args: string[]) =>
+    command(home, [bundlePath('backup'), '--json', ...args], {
+      env: { PATH: [dirname(node), home.env.PATH].join(delimiter) },
+    });
+
+  test('that is missing is exit 78, and one that is there is read', async ({ world }) => {
+    const home = await world.home();
+    await put(home.authDir, credentials('a'));
+    expect(expectDocument(decent(await backup(home, '--env-file', '/nowhere/.env')), 78)).toMatchObject({
+      error: {
+        message: expect.stringContaining('/nowhere/.env'),
+        remedy: expect.stringContaining('--env-file'),
+      },
+    });
+    const path = join(world.root, 'other store');
+    await writeFile(join(home.path, 'other.env'), `export LOCALSTORE_PATH="${path}" # as in a shell\r\n`);
+    expectDocument(decent(await backup(home, '--env-file', 'other.env')), 0);
+    expect(Object.keys(held(join(path, 'auths')))).toEqual(['a.json']);
   });
-  const path = join(world.root, 'other store');
-  await writeFile(join(home.path, 'other.env'), `export LOCALSTORE_PATH="${path}" # as in a shell\r\n`);
-  expectDocument(decent(await backup('other.env')), 0);
-  expect(Object.keys(held(join(path, 'auths')))).toEqual(['a.json']);
+
+  test.for<[BundleName, ...string[]]>([
+    ['hydrate', '--env-file', '/nowhere/.env'],
+    ['start', '--env-file=/nowhere/.env', '-local-model'],
+    ['cliproxyapi-sync', 'sync', '--env-file', '/nowhere/.env'],
+    ['cliproxyapi-sync', 'exec', '--env-file', '/nowhere/.env', '--claude-login'],
+  ])('that is missing is exit 78: %s', async ([name, ...args], { world }) => {
+    const home = await world.home();
+    const env = { PATH: [dirname(node), home.env.PATH].join(delimiter) };
+    const ended = decent(await command(home, [bundlePath(name), ...args], { env }));
+    expect(ended).toMatchObject({ code: 78, stderr: expect.stringContaining('/nowhere/.env') });
+  });
 });
 
 /** Looks whether stdout is one JSON document that tells the exit code. */

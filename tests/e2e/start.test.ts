@@ -130,6 +130,26 @@ describe.each(KINDS)('start, with a store (%s)', (kind) => {
   });
 });
 
+test('the config follows the default that it was made from, until someone edits it', async ({ world }) => {
+  const home = await world.home('laptop', { proxy: await script(world, 'exit 0') });
+  await rm(join(home.proxyHome, 'config.template.yaml'));
+  const config = join(home.proxyHome, 'config.yaml');
+  const startWith = async (text: string) => {
+    const path = join(world.root, 'default.yaml');
+    await writeFile(path, text);
+    return done(run(home, 'start', ['--quiet'], { env: { CLIPROXY_CONFIG_DEFAULT: path } }));
+  };
+  await startWith('port: 1\n');
+  await startWith('port: 2\n');
+  expect(parse(await readFile(config, 'utf8'))).toMatchObject({ port: 2 });
+  await writeFile(config, `port: 9\nauth-dir: ${home.authDir}\n`);
+  expect((await startWith('port: 3\n')).stderr).toMatch(
+    /warning: .*config\.yaml is no longer what was written.*default\.yaml.*move it away/,
+  );
+  expect((await startWith('port: 3\n')).stderr).toBe('');
+  expect(parse(await readFile(config, 'utf8'))).toMatchObject({ port: 9 });
+});
+
 describe('start that cannot work is exit 78 with a remedy, and starts nothing:', () => {
   test('no config at all', async ({ world }) => {
     const home = await world.home('laptop', { proxy: await script(world, 'echo STARTED') });

@@ -32,7 +32,14 @@ import {
   startProgram,
 } from '../support/bundle.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
-import { bucketFromOutside, directoryFromOutside, type OutsideStore } from '../support/outside.ts';
+import { makeRepository } from '../support/git.ts';
+import { type GitServer, startGitServer } from '../support/git-server.ts';
+import {
+  bucketFromOutside,
+  directoryFromOutside,
+  gitFromOutside,
+  type OutsideStore,
+} from '../support/outside.ts';
 import { s3Server, server } from '../support/s3.ts';
 
 export {
@@ -46,10 +53,13 @@ export {
 export type { Fault, S3Request } from '../support/fault-proxy.ts';
 export { s3Server } from '../support/s3.ts';
 
+/** A store that a world makes itself. */
+type OwnStore = Exclude<NonNullable<HomeStore>, { kind: 'variables' }>;
+
 export interface World {
   /** A directory of this test's own, gone after it. */
   readonly root: string;
-  readonly settings: NonNullable<HomeStore>;
+  readonly settings: OwnStore;
   readonly store: OutsideStore;
   home(name?: string, options?: Partial<HomeOptions>): Promise<Home>;
   /** Starts something that is ended with the test, if it has not ended by then. */
@@ -67,10 +77,17 @@ export interface S3World extends World {
   readonly throughNetwork: Extract<HomeStore, { kind: 's3' }>;
 }
 
+/** With a Git repository of its own, served over HTTP. */
+export interface GitWorld extends World {
+  readonly settings: Extract<HomeStore, { kind: 'git' }> & { readonly token: string };
+  readonly server: GitServer;
+}
+
 interface Fixtures {
   /** What the store of `world` is; `test.override` chooses another. */
-  readonly kind: 'directory' | 's3';
+  readonly kind: 'directory' | 'git' | 's3';
   readonly world: World;
+  readonly git: GitWorld;
   /** A test that asks for this must be skipped without an S3 server. */
   readonly s3: S3World;
 }
@@ -79,7 +96,12 @@ interface Fixtures {
 export const test = base.extend<Fixtures>({
   kind: 'directory',
   async world({ kind }, use) {
-    const { world, end } = kind === 's3' ? await s3World() : await directoryWorld();
+    const { world, end } = await WORLDS[kind]();
+    await use(world).finally(end);
+  },
+  // biome-ignore lint/correctness/noEmptyPattern: Vitest reads from the pattern what a fixture needs.
+  async git({}, use) {
+    const { world, end } = await gitWorld();
     await use(world).finally(end);
   },
   // biome-ignore lint/correctness/noEmptyPattern: Vitest reads from the pattern what a fixture needs.
@@ -90,32 +112,65 @@ export const test = base.extend<Fixtures>({
 });
 
 /** The kinds of store that a story is told with. */
-export const KINDS: readonly Fixtures['kind'][] = s3Server ? ['directory', 's3'] : ['directory'];
+export const KINDS: readonly Fixtures['kind'][] = s3Server
+  ? ['directory', 'git', 's3']
+  : ['directory', 'git'];
 
 interface Begun<W> {
   readonly world: W;
   readonly end: () => Promise<void>;
 }
 
+const WORLDS: Record<Fixtures['kind'], () => Promise<Begun<World>>> = {
+  directory: directoryWorld,
+  git: gitWorld,
+  s3: s3World,
+};
+
 function directoryWorld(): Promise<Begun<World>> {
-  return emptyWorld((root) => ({ kind: 'directory', path: join(root, 'store') }));
+  const path = (root: string) => join(root, 'store');
+  return emptyWorld(
+    (root) => ({ kind: 'directory', path: path(root) }),
+    (root) => directoryFromOutside(path(root)),
+  );
+}
+
+async function gitWorld(): Promise<Begun<GitWorld>> {
+  const served = await mkdtemp(join(tmpdir(), 'cliproxyapi-sync-git-'));
+  const repository = join(served, 'logins.git');
+  await makeRepository(repository);
+  const server = await startGitServer(served);
+  const settings = { kind: 'git', url: `${server.origin}/logins.git`, token: server.token } as const;
+  const { world, end } = await emptyWorld(
+    () => settings,
+    () => gitFromOutside(repository),
+  );
+  world.after(() => rm(served, { recursive: true, force: true }));
+  world.after(server.stop);
+  return { world: { ...world, settings, server }, end };
 }
 
 async function s3World(): Promise<Begun<S3World>> {
   const { endpoint, admin } = server();
   const bucket = `e2e-${randomBytes(6).toString('hex')}`;
   const settings = { kind: 's3', endpoint, bucket, ...admin } as const;
-  const { world, end } = await emptyWorld(() => settings);
+  const { world, end } = await emptyWorld(
+    () => settings,
+    () => bucketFromOutside(settings),
+  );
   const network = await startFaultProxy(endpoint, admin.secretKey);
   world.after(network.stop);
   const throughNetwork = { ...settings, endpoint: network.endpoint };
   return { world: { ...world, settings, network, throughNetwork }, end };
 }
 
-async function emptyWorld(settingsIn: (root: string) => NonNullable<HomeStore>): Promise<Begun<World>> {
+async function emptyWorld(
+  settingsIn: (root: string) => OwnStore,
+  storeIn: (root: string) => OutsideStore,
+): Promise<Begun<World>> {
   const root = await realpath(await mkdtemp(join(tmpdir(), 'cliproxyapi-sync-e2e-')));
   const settings = settingsIn(root);
-  const store = settings.kind === 's3' ? bucketFromOutside(settings) : directoryFromOutside(settings.path);
+  const store = storeIn(root);
   const cleanUps: (() => unknown)[] = [() => removeAll(root), () => store.close()];
   const world: World = {
     root,

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startUserSystemd, whyNoSystemd } from '../support/systemd.ts';
 import { hostFlake } from './support/host-flake.ts';
 import { inTree, nix, root, tools, tree } from './support/nix.ts';
 
@@ -26,6 +27,7 @@ run('the flake, with the tree for its nixpkgs', () => {
     command: readonly string[],
     inputs: Record<string, string> = {},
     rest: readonly string[] = [],
+    env: Readonly<Record<string, string>> = {},
   ) => {
     const nixpkgs = isStandIn ? host.path : `${tree}`;
     const overrides = Object.entries({ nixpkgs, ...inputs }).flatMap(([name, path]) => [
@@ -34,7 +36,7 @@ run('the flake, with the tree for its nixpkgs', () => {
       `path:${path}`,
     ]);
     const args = [...command, '--impure', '--no-write-lock-file', ...overrides, ...rest];
-    return nix('nix', args, { HOME: scratch, XDG_CACHE_HOME: join(scratch, 'cache') });
+    return nix('nix', args, { HOME: scratch, ...env, XDG_CACHE_HOME: join(scratch, 'cache') });
   };
 
   it(
@@ -56,6 +58,10 @@ run('the flake, with the tree for its nixpkgs', () => {
       expect(readFileSync(program, 'utf8')).toMatch(/PATH.*\/nix\/store\/[^/]*git/);
       const { stdout } = spawnSync(program, ['--version'], { encoding: 'utf8', env: { PATH: '/nowhere' } });
       expect(stdout).toMatch(/^cliproxyapi-sync \d/);
+      // Node does not take it for its own: then it would be 9.
+      const missing = spawnSync(program, ['sync', '--env-file', '/nowhere/.env'], { encoding: 'utf8' });
+      expect(missing.stderr).toContain('/nowhere/.env');
+      expect(missing.status).toBe(78);
     },
     10 * MINUTES,
   );
@@ -80,14 +86,38 @@ run('the flake, with the tree for its nixpkgs', () => {
   );
 
   it(
-    'nix run .#cliproxyapi runs the proxy with our arguments',
+    'nix run .#cliproxyapi logs in with the proxy from nixpkgs, and the login is in the store',
     () => {
-      const { status, stderr } = flake(['run', '.#cliproxyapi'], {}, ['--', '--claude-login']);
-      // There is no proxy here, and it says so.
-      expect(status, stderr).toBe(78);
-      expect(stderr).toContain('CLIPROXY_BIN');
+      const { status, stderr } = flake(['run', '.#cliproxyapi'], {}, ['--', '--codex-login']);
+      expect(status, stderr).toBe(0);
+      const store = join(scratch, '.local/state/cliproxyapi-sync/store');
+      expect(readdirSync(join(store, 'auths'))).toEqual(['codex-me@example.com.json']);
     },
     5 * MINUTES,
+  );
+
+  it.skipIf(whyNoSystemd())(
+    'nix run .#switch: services on this machine, and again nothing to change; then none',
+    async () => {
+      const systemd = await startUserSystemd();
+      try {
+        const run = (action: string) => {
+          const ended = flake(['run', '.#switch'], {}, ['--', action], systemd.env);
+          expect(ended.status, ended.stderr).toBe(0);
+          return ended.stderr;
+        };
+        const first = run('switch');
+        expect(first).toContain('this is generation 1');
+        expect(first).toMatch(/cliproxyapi\.service +active \(running\)/);
+        expect(run('switch')).toContain('nothing to change');
+        run('status');
+        expect(run('unswitch')).toContain('removed cliproxyapi.service');
+        expect(await systemd.property('cliproxyapi.service', 'ActiveState')).toBe('inactive');
+      } finally {
+        await systemd.stop();
+      }
+    },
+    10 * MINUTES,
   );
 
   it(

@@ -51,6 +51,7 @@ run('enable = true and nothing else', () => {
     expect(Object.keys(units).sort()).toEqual([
       'cliproxyapi-backup.path',
       'cliproxyapi-backup.service',
+      'cliproxyapi-changed.service',
       'cliproxyapi-hydrate.service',
       'cliproxyapi-sync.service',
       'cliproxyapi-sync.timer',
@@ -68,7 +69,12 @@ run('enable = true and nothing else', () => {
 
   it('home-manager on Linux: user services, hydrated after the files are linked and before they start', () => {
     const { services, order, activation, commands } = good('home-manager', {});
-    expect(Object.keys(services).sort()).toEqual(['cliproxyapi', 'cliproxyapi-backup', 'cliproxyapi-sync']);
+    expect(Object.keys(services).sort()).toEqual([
+      'cliproxyapi',
+      'cliproxyapi-backup',
+      'cliproxyapi-changed',
+      'cliproxyapi-sync',
+    ]);
     expect(services['cliproxyapi-backup']?.Unit['X-SwitchMethod']).toBe('keep-old');
     expect(order.cliproxyapi?.after).toContain('writeBoundary');
     expect(order.cliproxyapiHydrate).toEqual({
@@ -127,6 +133,13 @@ run('settings', () => {
     expect(unit).toContain('Environment="CLIPROXY_SECRET_0_FILE=%d/CLIPROXY_SECRET_0"');
     const service = good('home-manager', { settings }).services.cliproxyapi?.Service.Environment;
     expect(service).toContain('CLIPROXY_SECRET_1_FILE=/run/secrets/other');
+  });
+
+  it('errors about an env file can name the option', () => {
+    const assignment = 'CLIPROXY_ENV_FILE_OPTION=services.cliproxyapi.environmentFiles';
+    expect(good('nixos', {}).units['cliproxyapi-sync.service']).toContain(assignment);
+    const { Service } = good('home-manager', {}).services['cliproxyapi-sync'] ?? {};
+    expect(Service?.Environment).toContain(assignment);
   });
 
   it("without settings a home's own config goes first; on NixOS there is none", () => {

@@ -1,15 +1,20 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { freshBucket, lookInto, type OutsideView, s3Server, server } from '../support/s3.ts';
-import { credential, makeUser, sleep, type User, until, whyNot } from './user.ts';
+import { credential, isThere, makeUser, sleep, type User, until, whyNot } from './user.ts';
 
 /** Changes whose way into the bucket is measured. */
 const CHANGES = 100;
 /** What a burst is. */
 const BURST = 1000;
+
+/** How many changes come in pairs. */
+const PAIRS = 20;
+/** A change is in the bucket by then; without the timer, one that was missed never is. */
+const SOON_MS = 5000;
 
 /** What Node takes to start and end, in milliseconds: what a run costs before any code of ours. */
 function bareStart(): number {
@@ -53,7 +58,7 @@ describe.skipIf(whyNot() !== undefined || !s3Server)(
       );
     const state = (unit: string) => user.systemd.property(unit, 'ActiveState');
     /** Nothing runs, and nothing has for a while. */
-    const settled = async () => {
+    const settled = async (forMs = 1500) => {
       let since = Date.now();
       let runs = -1;
       await until(
@@ -62,10 +67,21 @@ describe.skipIf(whyNot() !== undefined || !s3Server)(
           const now = await user.runs('backup');
           if (now !== runs || (await state('cliproxyapi-backup.service')) !== 'inactive') since = Date.now();
           runs = now;
-          return Date.now() - since > 1500;
+          return Date.now() - since > forMs;
         },
         120_000,
       );
+    };
+    /** What a person adds to backup's unit; gives back what takes it away again. */
+    const override = async (text: string) => {
+      const own = join(user.unitDir, 'cliproxyapi-backup.service.d');
+      await mkdir(own);
+      await writeFile(join(own, 'override.conf'), `[Service]\n${text}\n`);
+      await user.systemd.systemctl('daemon-reload');
+      return async () => {
+        await rm(own, { recursive: true });
+        await user.systemd.systemctl('daemon-reload');
+      };
     };
     const arrives = (name: string, content: string, timeoutMs = 10_000) =>
       until(`${name} in the bucket`, async () => (await stored(name)) === content, timeoutMs, 5);
@@ -123,6 +139,19 @@ describe.skipIf(whyNot() !== undefined || !s3Server)(
       expect(await user.runs('backup')).toBe(rest);
     });
 
+    it('nor do those of one that fails every time: it pauses', async () => {
+      const runs = join(user.systemd.home, 'failing-runs');
+      const failing = `echo run >> ${runs}; echo > ${join(user.ccsDir, '.full')}; exit 1`;
+      const restore = await override(`ExecStart=\nExecStart=/bin/sh -c '${failing}'`);
+      await writeFile(join(user.ccsDir, '.full'), '');
+      await sleep(8000);
+      await restore();
+      const times = (await readFile(runs, 'utf8')).split('\n').length - 1;
+      expect(times).toBeGreaterThanOrEqual(1);
+      expect(times).toBeLessThanOrEqual(3);
+      await settled();
+    });
+
     it('a change made while backup runs is not missed', async () => {
       await settled();
       let held = 0;
@@ -136,6 +165,32 @@ describe.skipIf(whyNot() !== undefined || !s3Server)(
       await arrives('claude-first@example.com.json', first);
       network.spoil(() => undefined);
     });
+
+    it('nor is one that comes when backup has looked for the last time and has not ended yet', async () => {
+      await settled();
+      // The end of a run takes milliseconds; here half a second.
+      const ended = join(user.systemd.home, 'ended');
+      const restore = await override(`ExecStartPost=/bin/sh -c ': > ${ended}; sleep 0.5'`);
+      const [first, second] = [credential('first@example.com'), credential('second@example.com')];
+      await writeFile(join(user.authDir, 'claude-first@example.com.json'), first);
+      await until('backup to end', async () => isThere(ended), 10_000, 5);
+      await writeFile(join(user.authDir, 'claude-second@example.com.json'), second);
+      await restore();
+      await arrives('claude-second@example.com.json', second, SOON_MS);
+      await arrives('claude-first@example.com.json', first);
+    });
+
+    it(`of ${PAIRS} pairs of changes, half a second apart or less, none is missed`, async () => {
+      for (let pair = 0; pair < PAIRS; pair++) {
+        await settled(200);
+        const [first, second] = [credential('first@example.com'), credential('second@example.com')];
+        await writeFile(join(user.authDir, 'claude-first@example.com.json'), first);
+        await sleep((500 * pair) / PAIRS);
+        await writeFile(join(user.ccsDir, 'claude-second@example.com.json'), second);
+        await arrives('claude-second@example.com.json', second, SOON_MS);
+        await arrives('claude-first@example.com.json', first, SOON_MS);
+      }
+    }, 300_000);
 
     it(`a burst of ${BURST} changes neither trips the start limit nor stops the path unit`, async () => {
       await settled();
@@ -164,8 +219,13 @@ describe.skipIf(whyNot() !== undefined || !s3Server)(
       }
       expect((await user.runs('backup')) - before).toBeGreaterThan(5);
       expect(await state('cliproxyapi-backup.path')).toBe('active');
+      const after = credential('me@example.com', Date.now() + 2 * BURST);
+      await writeFile(join(user.ccsDir, 'claude-me@example.com.json'), after);
+      await arrives('claude-me@example.com.json', after);
     });
 
+    // That systemd watches what is above a directory as long as that is missing is its own doing, and no directive of
+    // ours: what is ours, and what the test can see fail, is that the credentials are not taken for deleted.
     it('a watched directory that was deleted and made again is watched, and nothing is taken for a deletion', async () => {
       await settled();
       for (const directory of [user.authDir, user.ccsDir]) {
@@ -188,6 +248,18 @@ describe.skipIf(whyNot() !== undefined || !s3Server)(
       await writeFile(join(user.authDir, 'claude-moved@example.com.json'), content);
       await arrives('claude-moved@example.com.json', content);
     }, 120_000);
+
+    it('a watched directory that is missing when the watch starts is made, for this user alone', async () => {
+      await settled();
+      await user.systemd.systemctl('stop', 'cliproxyapi-backup.path');
+      for (const directory of [user.authDir, user.ccsDir]) await rename(directory, `${directory}-away`);
+      await user.systemd.systemctl('start', 'cliproxyapi-backup.path');
+      for (const directory of [user.authDir, user.ccsDir]) {
+        expect((await stat(directory)).mode & 0o777).toBe(0o700);
+        await rm(directory, { recursive: true });
+        await rename(`${directory}-away`, directory);
+      }
+    });
 
     it('a deleted login is deleted in the bucket', async () => {
       await settled();

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -5,6 +6,15 @@ import { makeUser, sleep, type User, until, whyNot } from './user.ts';
 
 /** RestartSec of the proxy's unit, in milliseconds. */
 const RESTART_MS = 5000;
+
+/** Of a process; empty if it is gone. */
+const nameOf = (pid: string) => {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  } catch {
+    return '';
+  }
+};
 
 describe.skipIf(whyNot() !== undefined)('the proxy, under a real systemd', () => {
   let user: User;
@@ -68,5 +78,20 @@ describe.skipIf(whyNot() !== undefined)('the proxy, under a real systemd', () =>
     await user.systemd.systemctl('stop', 'cliproxyapi.service');
     expect(Date.now() - from).toBeLessThan(5000);
     expect(await property('ActiveState')).toBe('inactive');
+  });
+
+  it('has not failed when it was stopped, though SIGTERM itself ends it', async () => {
+    const bin = await user.program('sleeping-proxy', 'exec sleep infinity');
+    const from = await user.render({ backup: false, sync: false, proxy: join(bin, 'sleeping-proxy') });
+    const { code, stderr } = await user.services(['switch', '--from', from]);
+    expect(code, stderr).toBe(0);
+    const pid = await property('MainPID');
+    const children = () => readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    const isSleeping = async () =>
+      [pid, ...(await children()).split(' ')].some((each) => nameOf(each) === 'sleep');
+    await until('the proxy', isSleeping);
+    await user.systemd.systemctl('stop', 'cliproxyapi.service');
+    expect(await property('ActiveState')).toBe('inactive');
+    expect(await property('Result')).toBe('success');
   });
 });

@@ -6,6 +6,7 @@ import { credential, makeUser, namesIn, type User, until, whyNot } from './user.
 const UNITS = [
   'cliproxyapi-backup.path',
   'cliproxyapi-backup.service',
+  'cliproxyapi-changed.service',
   'cliproxyapi-sync.service',
   'cliproxyapi-sync.timer',
   'cliproxyapi.service',
@@ -91,7 +92,7 @@ describe.skipIf(whyNot())('switch, under a real systemd', () => {
   it('what is no longer wanted is stopped and removed', async () => {
     const { stderr } = await switched('switch', '--from', await user.render({ backup: false }));
     expect(stderr).toContain('removed cliproxyapi-backup.path');
-    expect(written()).toEqual(UNITS.filter((name) => !name.includes('backup')));
+    expect(written()).toEqual(UNITS.filter((name) => !/backup|changed/.test(name)));
     expect(await active('cliproxyapi-backup.path')).toBe('inactive');
     expect(namesIn(join(user.unitDir, 'paths.target.wants'))).toEqual([]);
   });

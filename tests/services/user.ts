@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { STAND_IN_PROXY } from '../support/bundle.ts';
 import { startUserSystemd, type UserSystemd, whyNoSystemd } from '../support/systemd.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -71,18 +72,20 @@ export async function makeUser(variables: Readonly<Record<string, string>>): Pro
     { mode: 0o600 },
   );
   await writeFile(join(home, '.cli-proxy-api/config.template.yaml'), 'port: 8317\n');
-  for (const program of ['hydrate', 'backup', 'start', 'cliproxyapi-sync']) {
-    // As the Nix package wraps them; and their output is kept, which goes to the journal otherwise. That of hydrate
-    // goes to who switches.
+  // As the Nix package wraps them; and their output is kept, which goes to the journal otherwise. That of hydrate goes
+  // to who switches.
+  const wrap = (program: string, file: string) => {
     const kept = program === 'hydrate' ? '' : `>> '${log}' 2>&1`;
     const text = `#!/bin/sh
 echo "run ${program} $*" >> '${log}'
-exec '${process.execPath}' '${join(BUNDLES, program)}.mjs' "$@" ${kept}
+exec '${process.execPath}' -- '${file}' "$@" ${kept}
 `;
-    await writeFile(join(bin, program), text, { mode: 0o755 });
-  }
-  const proxy = join(directory, 'proxy');
-  await writeFile(proxy, standInProxy(log), { mode: 0o755 });
+    return writeFile(join(bin, program), text, { mode: 0o755 });
+  };
+  for (const program of ['hydrate', 'backup', 'start', 'cliproxyapi-sync'])
+    await wrap(program, join(BUNDLES, `${program}.mjs`));
+  await wrap('proxy', STAND_IN_PROXY);
+  const proxy = join(bin, 'proxy');
 
   return {
     systemd,
@@ -93,7 +96,7 @@ exec '${process.execPath}' '${join(BUNDLES, program)}.mjs' "$@" ${kept}
     render: (settings = {}) =>
       render(directory, { bin, proxy, path: [dirname(process.execPath), '/usr/bin', '/bin'], ...settings }),
     services: (args, extra = {}) =>
-      ended(process.execPath, [join(BUNDLES, 'cliproxyapi-sync.mjs'), 'services', ...args], {
+      ended(process.execPath, ['--', join(BUNDLES, 'cliproxyapi-sync.mjs'), 'services', ...args], {
         ...env,
         ...extra,
       }),
@@ -112,15 +115,6 @@ exec '${process.execPath}' '${join(BUNDLES, program)}.mjs' "$@" ${kept}
       await rm(directory, { recursive: true, force: true });
     },
   };
-}
-
-/** Serves nothing; ends as CLIProxyAPI does when it is told to. */
-function standInProxy(log: string): string {
-  return `#!/bin/sh
-echo "run proxy $*" >> '${log}'
-trap 'exit 0' TERM
-sleep infinity & wait
-`;
 }
 
 /** What `nix build .#switch.services` gives, made by evaluation alone. */
@@ -191,7 +185,7 @@ function ended(
   });
 }
 
-function isThere(path: string): boolean {
+export function isThere(path: string): boolean {
   try {
     accessSync(path);
     return true;

@@ -33,6 +33,8 @@ export type HomeStore =
       readonly secretKey: string;
     }
   | { readonly kind: 'directory'; readonly path: string }
+  | { readonly kind: 'variables'; readonly variables: Readonly<Record<string, string>> }
+  | { readonly kind: 'git'; readonly url: string; readonly token?: string }
   | undefined;
 
 export interface HomeOptions {
@@ -190,6 +192,13 @@ function storeVariables(store: HomeStore): Record<string, string> {
       };
     case 'directory':
       return { LOCALSTORE_PATH: store.path };
+    case 'variables':
+      return store.variables;
+    case 'git':
+      return {
+        GITSTORE_GIT_URL: store.url,
+        ...(store.token !== undefined && { GITSTORE_GIT_TOKEN: store.token }),
+      };
     case undefined:
       return {};
   }

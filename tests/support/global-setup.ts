@@ -1,8 +1,16 @@
 import type { TestProject } from 'vitest/node';
+import { findPostgres, type PostgresAddress, startPostgres } from './postgres.ts';
 import { type AccessKeys, findWeed, startSeaweedFs } from './seaweedfs.ts';
 
-/** One S3 server for the whole run; each test makes buckets of its own. */
-export default async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
+/** The real servers, one of each for the whole run; each test makes a bucket or a schema of its own. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const stops = await Promise.all([provideS3(project), providePostgres(project)]);
+  return async () => {
+    await Promise.all(stops.map((stop) => stop?.()));
+  };
+}
+
+async function provideS3(project: TestProject): Promise<(() => Promise<void>) | undefined> {
   const weed = findWeed();
   if (weed === undefined) {
     console.warn(
@@ -17,11 +25,28 @@ export default async function setup(project: TestProject): Promise<(() => Promis
   return server.stop;
 }
 
+async function providePostgres(project: TestProject): Promise<(() => Promise<void>) | undefined> {
+  const programs = findPostgres();
+  if (programs === undefined) {
+    console.warn(
+      '\nSKIPPED: all tests on a real PostgreSQL server, since it is not installed. ' +
+        '`make test` installs it into .venv; or name the directory of its programs in POSTGRES_BIN.\n',
+    );
+    project.provide('postgres', undefined);
+    return undefined;
+  }
+  const { port, socketDirectory, user, password, uri, stop } = await startPostgres(programs);
+  project.provide('postgres', { port, socketDirectory, user, password, uri });
+  return stop;
+}
+
 /** Where the S3 server is; undefined if SeaweedFS is not installed. */
 export type ProvidedS3 = { endpoint: string; admin: AccessKeys; reader: AccessKeys } | undefined;
 
 declare module 'vitest' {
   interface ProvidedContext {
     s3: ProvidedS3;
+    /** Undefined if PostgreSQL is not installed. */
+    postgres: PostgresAddress | undefined;
   }
 }

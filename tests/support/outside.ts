@@ -12,6 +12,7 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import type { HomeStore } from './bundle.ts';
+import { repositoryFromOutside } from './git.ts';
 
 /** The store as any other program sees and changes it: nothing of ours is asked. */
 export interface OutsideStore {
@@ -105,6 +106,24 @@ export function directoryFromOutside(root: string): OutsideStore {
       });
       return (await Promise.all(lines)).join('\n');
     },
+    close: () => undefined,
+  };
+}
+
+/** A bare repository on this disk: the credentials on `master`, our records on a branch of their own. */
+export function gitFromOutside(path: string): OutsideStore {
+  const repository = repositoryFromOutside(path);
+  const branchOf = (key: string) => (/^(sync|backup)\//.test(key) ? 'cliproxyapi-sync' : 'master');
+  return {
+    make: async () => undefined,
+    keys: async (prefix = '') =>
+      [...repository.files('master'), ...repository.files('cliproxyapi-sync')]
+        .filter((key) => key.startsWith(prefix))
+        .sort(),
+    read: async (key) => repository.read(branchOf(key), key),
+    write: async (key, bytes) => void repository.write(branchOf(key), { [key]: bytes }),
+    remove: async (key) => void repository.write(branchOf(key), { [key]: undefined }),
+    fingerprint: async () => repository.refs(),
     close: () => undefined,
   };
 }

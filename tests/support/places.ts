@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { settingsFrom } from '../../ts/src/settings/settings.ts';
 import { openStore } from '../../ts/src/stores/open.ts';
 import type { Store, StoreKind } from '../../ts/src/stores/store.ts';
+import { makeRepository } from './git.ts';
 import { memoryInMemory } from './memory.ts';
+import { freshSchema, postgres, postgresServer, schemaFromOutside } from './postgres-outside.ts';
 import { freshBucket, s3Server } from './s3.ts';
 
 export interface PlaceOfStore {
@@ -20,7 +22,7 @@ export interface PlaceOfStore {
 
 type Made = Pick<PlaceOfStore, 'name' | 'variables' | 'remove'>;
 
-const MAKERS: Partial<Record<StoreKind, () => Promise<Made>>> = {
+const MAKERS: Record<StoreKind, () => Promise<Made>> = {
   async directory() {
     const root = await mkdtemp(join(tmpdir(), 'place-'));
     return {
@@ -42,21 +44,47 @@ const MAKERS: Partial<Record<StoreKind, () => Promise<Made>>> = {
       remove: async () => {},
     };
   },
+  async postgres() {
+    const schema = freshSchema();
+    const outside = schemaFromOutside(schema);
+    return {
+      name: 'postgres',
+      variables: { PGSTORE_DSN: postgres().uri, PGSTORE_SCHEMA: schema },
+      remove: () => outside.remove(),
+    };
+  },
+  async git() {
+    const root = await mkdtemp(join(tmpdir(), 'place-'));
+    await makeRepository(join(root, 'logins.git'), 'main');
+    return {
+      name: 'git',
+      variables: { GITSTORE_GIT_URL: join(root, 'logins.git') },
+      remove: () => rm(root, { recursive: true, force: true }),
+    };
+  },
 };
 
 /** The kinds whose servers are installed here. */
-export const KINDS_HERE: readonly StoreKind[] = ['directory', ...(s3Server ? (['s3'] as const) : [])];
+export const KINDS_HERE: readonly StoreKind[] = [
+  'directory',
+  'git',
+  ...(s3Server ? (['s3'] as const) : []),
+  ...(postgresServer ? (['postgres'] as const) : []),
+];
 
 export async function freshPlace(kind: StoreKind): Promise<PlaceOfStore> {
-  const make = MAKERS[kind];
-  if (!make) throw new Error(`no test makes a store of kind ${kind}`);
-  const made = await make();
+  const made = await MAKERS[kind]();
+  const stateDir = await mkdtemp(join(tmpdir(), 'place-state-'));
   return {
     ...made,
     kind,
     async open() {
       const { store } = settingsFrom({ env: { HOME: '/nowhere', ...made.variables } });
-      return openStore(store, () => memoryInMemory());
+      return openStore(store, () => memoryInMemory(), stateDir);
+    },
+    async remove() {
+      await made.remove();
+      await rm(stateDir, { recursive: true, force: true });
     },
   };
 }

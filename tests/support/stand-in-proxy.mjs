@@ -122,7 +122,12 @@ function authDirOf(config) {
     process.stderr.write(`failed to load config: ${error.message}\n`);
     process.exit(0);
   }
-  const value = /^(?:auth-dir| {2,}auth-dir):\s*(.+?)\s*$/m.exec(text)?.[1]?.replace(/^(['"])(.*)\1$/, '$2');
+  const [, found] =
+    /^(?:auth-dir| {2,}auth-dir):\s*(.+?)\s*$/m.exec(text) ??
+    // In braces, as a template that is JSON makes it.
+    /[{,]\s*"?auth-dir"?:\s*("[^"]*")/.exec(text) ??
+    [];
+  const value = found?.replace(/^(['"])(.*)\1$/, '$2');
   if (value === undefined) {
     process.stderr.write(`stand-in proxy: ${config} has no auth-dir\n`);
     process.exit(70);

@@ -1,11 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { STAND_IN_PROXY } from '../../support/bundle.ts';
 import { root, tree } from './nix.ts';
 
 /**
- * A flake that stands for nixpkgs. It is the tree itself, but for two things that a builder of a stand-in for
- * nixpkgs does not find: esbuild, which is taken from `node_modules`, and this machine's certificates.
+ * A flake that stands for nixpkgs. It is the tree itself, but for what a stand-in for nixpkgs does not have or would
+ * build for hours: esbuild, which is taken from `node_modules`, this machine's certificates, the one of the coreutils
+ * that is called, an ssh that nothing here calls, and the stand-in for the proxy.
  */
 export function hostFlake(): { readonly path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), 'nixpkgs-'));
@@ -24,6 +26,9 @@ export function hostFlake(): { readonly path: string; remove(): void } {
           };
           tools = {
             esbuild = given "esbuild" "${esbuild}" "bin/esbuild";
+            cliproxyapi = given "cliproxyapi" "${STAND_IN_PROXY}" "bin/cli-proxy-api" // { meta.mainProgram = "cli-proxy-api"; };
+            coreutils = given "coreutils" "/usr/bin/sleep" "bin/sleep";
+            openssh = given "openssh" "/bin/false" "bin/ssh";
             cacert = given "cacert" "/etc/ssl/certs/ca-certificates.crt" "etc/ssl/certs/ca-bundle.crt";
           };
           arguments = f: builtins.functionArgs (if builtins.isFunction f then f else import f);

@@ -11,7 +11,8 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import bcrypt from 'bcryptjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { writeConfig } from '../../../ts/src/proxy/write-config.ts';
@@ -197,6 +198,136 @@ describe('a template elsewhere', () => {
     await rm(path('config.yaml'));
     await writeConfig(settings(env));
     expect((await config()).port).toBe(9);
+  });
+});
+
+describe('a config that was made from what a variable names', () => {
+  const file = () => join(home, 'default.yaml');
+  const env = { CLIPROXY_CONFIG_DEFAULT: '', MANAGEMENT_KEY: 'secret' };
+  beforeEach(() => {
+    env.CLIPROXY_CONFIG_DEFAULT = file();
+  });
+  const defaultIs = async (text: string) => {
+    await writeFile(file(), text);
+    return writeConfig(settings(env));
+  };
+  const edit = async (change: (text: string) => string) =>
+    writeFile(path('config.yaml'), change(await readFile(path('config.yaml'), 'utf8')));
+  const WITH_KEY = '# a comment\nport: 1\n\nremote-management:\n    secret-key: __MANAGEMENT_KEY__\n';
+  /** As the proxy does it: the hash in the place of the key, and its own indentation. */
+  const hashKey = async () => {
+    const hash = await bcrypt.hash('secret', 4);
+    await edit((text) => text.replace(/secret-key: .*/, `secret-key: ${hash}`).replace('\n\n', '\n'));
+    return hash;
+  };
+
+  it('follows it when it changes', async () => {
+    await defaultIs('port: 1\n');
+    expect(await defaultIs('port: 2\n')).toMatchObject({ kind: 'written', source: 'template', warnings: [] });
+    expect((await config()).port).toBe(2);
+    expect(await defaultIs('port: 2\n')).toMatchObject({ kind: 'unchanged' });
+    await defaultIs('port: 3\n');
+    expect((await config()).port).toBe(3);
+  });
+
+  it('follows it though the proxy has put the hash of the key in the place of the key', async () => {
+    await defaultIs(WITH_KEY);
+    await hashKey();
+    expect(await defaultIs(WITH_KEY.replace('1', '2'))).toMatchObject({ kind: 'written', warnings: [] });
+    expect(await config()).toMatchObject({ port: 2, 'remote-management': { 'secret-key': 'secret' } });
+    // And once more, after a start that changed nothing.
+    const hash = await hashKey();
+    expect(await defaultIs(WITH_KEY.replace('1', '2'))).toMatchObject({ kind: 'unchanged' });
+    expect((await config())['remote-management']['secret-key']).toBe(hash);
+    await defaultIs(WITH_KEY.replace('1', '3'));
+    expect((await config()).port).toBe(3);
+  });
+
+  it.each([
+    ['a value', (text: string) => text.replace('port: 1', 'port: 9')],
+    ['a comment', (text: string) => `# mine\n${text}`],
+    ['the key', (text: string) => text.replace(/secret-key: .*/, 'secret-key: other')],
+  ])('is left alone once a person has changed %s, which is said once for each change', async (_, change) => {
+    await defaultIs(WITH_KEY);
+    await edit(change);
+    const edited = await readFile(path('config.yaml'), 'utf8');
+    // Nothing to say as long as there is nothing to follow.
+    expect(await defaultIs(WITH_KEY)).toMatchObject({ warnings: [] });
+    expect(await defaultIs(WITH_KEY.replace('1', '2'))).toMatchObject({
+      kind: 'unchanged',
+      warnings: [expect.stringMatching(/config\.yaml is no longer.*default\.yaml.*move it away$/)],
+    });
+    expect(await defaultIs(WITH_KEY.replace('1', '2'))).toMatchObject({ warnings: [] });
+    expect(await defaultIs(WITH_KEY.replace('1', '3'))).toMatchObject({ warnings: [expect.anything()] });
+    expect(await readFile(path('config.yaml'), 'utf8')).toBe(edited);
+  });
+
+  it('that a person has broken is left alone, and named', async () => {
+    await defaultIs('port: 1\n');
+    await edit(() => 'port: [1\n');
+    await expect(defaultIs('port: 2\n')).rejects.toThrow(/config\.yaml is not valid YAML/);
+    expect(await readFile(path('config.yaml'), 'utf8')).toBe('port: [1\n');
+  });
+
+  it('follows again when it was moved away, or changed back', async () => {
+    await defaultIs('port: 1\n');
+    const text = await readFile(path('config.yaml'), 'utf8');
+    await edit(() => 'port: 9\n');
+    await defaultIs('port: 2\n');
+    expect((await config()).port).toBe(9);
+    await writeFile(path('config.yaml'), text);
+    await defaultIs('port: 2\n');
+    expect((await config()).port).toBe(2);
+    await edit(() => 'port: 9\n');
+    await rm(path('config.yaml'));
+    await defaultIs('port: 3\n');
+    await defaultIs('port: 4\n');
+    expect((await config()).port).toBe(4);
+  });
+
+  it('goes back to the default when the named template is taken away', async () => {
+    await writeFile(file(), 'port: 1\n');
+    await writeFile(join(home, 'named.yaml'), 'port: 2\napi-keys: [k]\n');
+    await writeConfig(settings({ ...env, CLIPROXY_CONFIG_TEMPLATE: join(home, 'named.yaml') }));
+    expect((await config()).port).toBe(2);
+    await writeConfig(settings(env));
+    expect(await config()).toEqual({ port: 1, 'auth-dir': path('objectstore/auths') });
+  });
+
+  it('is a person’s own where nothing is known of it, or what is known cannot be read', async () => {
+    await defaultIs('port: 1\n');
+    const memory = join(settings().stateDir, 'config.json');
+    for (const text of ['', '{}', '[]', '{"path":1,"fingerprints":[]}']) {
+      await writeFile(memory, text);
+      expect(await defaultIs('port: 2\n')).toMatchObject({ source: 'config', warnings: [] });
+      expect((await config()).port).toBe(1);
+    }
+  });
+
+  it('holds no secret in what is remembered, which only this user may read', async () => {
+    await defaultIs(WITH_KEY);
+    const memory = join(settings().stateDir, 'config.json');
+    expect(await readFile(memory, 'utf8')).not.toContain('secret');
+    expect((await stat(memory)).mode & 0o777).toBe(0o600);
+  });
+
+  it('is written though it cannot be remembered, which is said', async () => {
+    const { stateDir } = settings();
+    await mkdir(dirname(stateDir), { recursive: true });
+    await writeFile(stateDir, '');
+    expect(await defaultIs('port: 1\n')).toMatchObject({
+      kind: 'written',
+      warnings: [expect.stringContaining('could not be noted')],
+    });
+  });
+
+  it('follows though the run that wrote it was killed before or after the write', async () => {
+    await defaultIs('port: 1\n');
+    const before = await readFile(path('config.yaml'), 'utf8');
+    await defaultIs('port: 2\n');
+    await writeFile(path('config.yaml'), before);
+    await defaultIs('port: 3\n');
+    expect((await config()).port).toBe(3);
   });
 });
 

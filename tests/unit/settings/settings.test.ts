@@ -108,7 +108,7 @@ describe('a variable', () => {
   it('native mode puts the auth dir where the proxy has it for its store', () => {
     const native = { CLIPROXY_STORE_MODE: 'native', CLIPROXY_HOME: '/proxy' };
     expect(from({ ...native, PGSTORE_DSN: 'host=x' }).authDir).toBe('/proxy/pgstore/auths');
-    expect(from({ ...native, GITSTORE_GIT_URL: 'https://x' }).authDir).toBe('/proxy/gitstore/auths');
+    expect(from({ ...native, GITSTORE_GIT_URL: 'https://x/y.git' }).authDir).toBe('/proxy/gitstore/auths');
   });
 
   it.each([
@@ -124,10 +124,12 @@ describe('a variable', () => {
   });
 
   it('that says where a native store kept its files is said to have no effect', () => {
-    expect(from({ PGSTORE_DSN: 'x', PGSTORE_LOCAL_PATH: '/old' }).warnings).toEqual([
+    expect(from({ PGSTORE_DSN: 'host=x', PGSTORE_LOCAL_PATH: '/old' }).warnings).toEqual([
       expect.stringContaining('PGSTORE_LOCAL_PATH has no effect'),
     ]);
-    expect(from({ PGSTORE_DSN: 'x', PGSTORE_LOCAL_PATH: '/home/ada/.cli-proxy-api/' }).warnings).toEqual([]);
+    expect(from({ PGSTORE_DSN: 'host=x', PGSTORE_LOCAL_PATH: '/home/ada/.cli-proxy-api/' }).warnings).toEqual(
+      [],
+    );
   });
 });
 
@@ -192,6 +194,18 @@ describe('loading', () => {
     const env = { HOME: home, CLIPROXY_ENV_FILE: '~/b' };
     expect((await loadSettings({ env })).hostName).toBe('variable');
     expect((await loadSettings({ env, envFile: join(home, 'c') })).hostName).toBe('argument');
+  });
+
+  it('says which option names a file that is missing, where the Nix modules run it', async () => {
+    const env = {
+      HOME: home,
+      CLIPROXY_ENV_FILE: '/does/not/exist',
+      CLIPROXY_ENV_FILE_OPTION: 'services.cliproxyapi.environmentFiles',
+    };
+    await expect(loadSettings({ env })).rejects.toMatchObject({
+      message: expect.stringContaining('(CLIPROXY_ENV_FILE) does not exist'),
+      remedy: expect.stringContaining('with services.cliproxyapi.environmentFiles.'),
+    });
   });
 
   it('reads several files from CLIPROXY_ENV_FILE, the later one winning', async () => {

@@ -53,9 +53,10 @@ describe('which store', () => {
   });
 
   it('everything of each store', () => {
-    expect(from({ ...postgres, PGSTORE_SCHEMA: 'proxy' }).store).toEqual({
+    expect(from({ ...postgres, PGSTORE_SCHEMA: 'proxy', PGSSLMODE: 'require' }).store).toMatchObject({
       kind: 'postgres',
       dsn: 'postgres://ada:pw@db/x',
+      target: { hosts: [{ host: 'db', port: 5432 }], user: 'ada', tls: { mode: 'require' } },
       schema: 'proxy',
     });
     expect(from(s3).store).toEqual({
@@ -66,16 +67,11 @@ describe('which store', () => {
       accessKey: 'access-key-value',
       secretKey: 'secret-key-value',
     });
-    expect(from(git).store).toEqual({ kind: 'git', url: git.GITSTORE_GIT_URL, username: 'git' });
+    const remote = { kind: 'git', url: git.GITSTORE_GIT_URL, transport: 'http', program: 'git' };
+    expect(from(git).store).toEqual({ ...remote, username: 'git' });
     expect(
       from({ ...git, GITSTORE_GIT_TOKEN: 't', GITSTORE_GIT_BRANCH: 'b', GITSTORE_GIT_USERNAME: 'u' }).store,
-    ).toEqual({
-      kind: 'git',
-      url: git.GITSTORE_GIT_URL,
-      username: 'u',
-      token: 't',
-      branch: 'b',
-    });
+    ).toEqual({ ...remote, username: 'u', token: 't', branch: 'b' });
   });
 });
 
@@ -193,11 +189,92 @@ describe('OBJECTSTORE_BUCKET', () => {
   });
 });
 
+describe('GITSTORE_GIT_URL', () => {
+  const read = (value: string, more: Record<string, string> = {}) => {
+    const { store } = from({ GITSTORE_GIT_URL: value, ...more });
+    if (store.kind !== 'git') throw new Error(store.kind);
+    return store;
+  };
+
+  it.each([
+    ['https://github.com/me/logins.git', 'https://github.com/me/logins.git http'],
+    ['https://gitlab.com/group/sub/logins', 'https://gitlab.com/group/sub/logins http'],
+    ['HTTPS://Example.org:8443/x.git', 'https://example.org:8443/x.git http'],
+    ['git@github.com:me/logins.git', 'git@github.com:me/logins.git ssh'],
+    ['host:logins.git', 'host:logins.git ssh'],
+    ['[::1]:logins.git', '[::1]:logins.git ssh'],
+    ['ssh://git@host.example:2222/~me/x.git', 'ssh://git@host.example:2222/~me/x.git ssh'],
+    ['ssh://git:hunter2@host.example/x.git', 'ssh://git@host.example/x.git ssh'],
+    ['file:///srv/git/x.git', 'file:///srv/git/x.git file'],
+    ['/srv/git/my logins.git', '/srv/git/my logins.git file'],
+    ['~/logins.git', '/home/ada/logins.git file'],
+  ])('%s is understood', (value, expected) => {
+    const { url, transport } = read(value);
+    expect(`${url} ${transport}`).toBe(expected);
+  });
+
+  it('gives up the login that is in it, which the variables beat', () => {
+    expect(read('https://oauth2:tok%40en@gitlab.com/me/x.git')).toMatchObject({
+      url: 'https://gitlab.com/me/x.git',
+      username: 'oauth2',
+      token: 'tok@en',
+    });
+    expect(
+      read('https://a:b@bitbucket.org/me/x.git', {
+        GITSTORE_GIT_USERNAME: 'x-token-auth',
+        GITSTORE_GIT_TOKEN: 't',
+      }),
+    ).toMatchObject({ url: 'https://bitbucket.org/me/x.git', username: 'x-token-auth', token: 't' });
+    expect(read('https://github.com/me/x.git')).toMatchObject({ username: 'git' });
+  });
+
+  it.each([
+    'github.com/me/hunter2.git',
+    'hunter2',
+    './hunter2.git',
+    'https://github.com/',
+    'https://ada:hunter2@',
+    'https://ada:hunter%2@example.org/x.git',
+    'https://example.org/x.git?token=hunter2',
+    'https://example.org/x.git#hunter2',
+    'https://exa mple.org/hunter2.git',
+    'git://example.org/hunter2.git',
+    'ftp://ada:hunter2@example.org/x.git',
+    'ext::sh -c hunter2',
+    'ext::hunter2',
+    '-oProxyCommand=hunter2:x',
+    'git@-oProxyCommand=hunter2:x',
+    'ssh://-oProxyCommand=hunter2/x',
+    'git@host.example:',
+  ])('%s is an error that does not repeat it', (value) => {
+    const { message, remedy } = errorOf({ GITSTORE_GIT_URL: value });
+    expect(message).toMatch(/^GITSTORE_GIT_URL /);
+    expect(message + remedy).not.toMatch(/hunter/);
+  });
+
+  it.each(['a b', '-x', 'a..b', 'x.lock', 'a~1', 'HEAD', '/a', 'a/', '.a', 'cliproxyapi-sync', '@'])(
+    'GITSTORE_GIT_BRANCH may not be %s',
+    (branch) => {
+      expect(errorOf({ ...git, GITSTORE_GIT_BRANCH: branch }).message).toMatch(/^GITSTORE_GIT_BRANCH /);
+    },
+  );
+
+  it.each(['main', 'feature/logins', 'v1.2', 'ünïcode'])('GITSTORE_GIT_BRANCH may be %s', (branch) => {
+    expect(read(git.GITSTORE_GIT_URL, { GITSTORE_GIT_BRANCH: branch })).toMatchObject({ branch });
+  });
+
+  it('a token of two lines is an error that does not repeat it', () => {
+    const { message, remedy } = errorOf({ ...git, GITSTORE_GIT_TOKEN: 'hunter2\nhost=evil' });
+    expect(message).toMatch(/^GITSTORE_GIT_TOKEN has line breaks/);
+    expect(message + remedy).not.toMatch(/hunter/);
+  });
+});
+
 describe('the environment of the proxy', () => {
   const selecting = ['PGSTORE_DSN', 'OBJECTSTORE_ENDPOINT', 'GITSTORE_GIT_URL', 'HOME_JWT'];
 
   it('in managed mode has every variable that chooses a store empty, so that no .env can fill it', () => {
-    const environment = proxyEnvironment(from({ ...s3, home_jwt: 'j' }, { PGSTORE_DSN: 'x' }));
+    const environment = proxyEnvironment(from({ ...s3, home_jwt: 'j' }, { PGSTORE_DSN: 'host=x' }));
     for (const name of selecting) {
       expect(environment[name], name).toBe('');
       expect(environment[name.toLowerCase()], name).toBe('');

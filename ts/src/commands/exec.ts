@@ -23,7 +23,8 @@ export async function execCommand(
     const program = await findProxyProgram(settings, process.argv[1] ?? '');
     return exitCode(await runProxy({ program, args, cwd: process.cwd(), env: proxyEnvironment(settings) }));
   }
-  const ended = await runProxy(await prepareProxy(args, settings, terminal));
+  const { command, onChild } = await prepareProxy(args, settings, terminal);
+  const ended = await runProxy(command, onChild);
   // A login that was just made is worth waiting for longer than at a start.
   await runBefore('sync', settings, Date.now() + AFTERWARDS_MS, terminal);
   return exitCode(ended);

@@ -88,7 +88,7 @@ export async function migrateCommand(options: MigrateOptions, terminal: Terminal
   }
   const opened: Store[] = [];
   const open = async (store: StoreSettings) => {
-    const handle = await openStore(store, state.memory);
+    const handle = await openStore(store, state.memory, settings.stateDir);
     opened.push(handle);
     return handle;
   };

@@ -58,13 +58,14 @@ export async function runOnce(
   return run({
     permissions: { store: command !== 'hydrate' },
     authDir: settings.authDir,
+    otherAuthDirs: settings.otherAuthDirs,
     ccsDir: settings.ccsDir,
     stateDir: settings.stateDir,
     hostName: settings.hostName,
     lockWaitMs: options.lockWaitMs ?? settings.lockWaitMs,
     dryRun: options.dryRun ?? false,
     allowDelete: options.allowDelete ?? new Set(),
-    openStore: (state) => openStore(settings.store, state.memory),
+    openStore: (state) => openStore(settings.store, state.memory, settings.stateDir),
     ...(options.signal && { signal: options.signal }),
     onEvent(event) {
       if (event.kind === 'phase') terminal.verbose(event.text);

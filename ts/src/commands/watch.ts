@@ -166,7 +166,7 @@ async function oneRun(
 
 async function lookAtStore(settings: Settings): Promise<string> {
   const state = await openState(settings.stateDir, { readOnly: true });
-  const store = await openStore(settings.store, state.memory);
+  const store = await openStore(settings.store, state.memory, settings.stateDir);
   try {
     return await glanceAt(store);
   } finally {

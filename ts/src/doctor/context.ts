@@ -70,7 +70,7 @@ async function readSettings(source: SettingsSource): Promise<Pick<DoctorContext,
 
 async function open(settings: Settings): Promise<OpenedStore> {
   const state = await openState(settings.stateDir, { readOnly: true });
-  const store = await openStore(settings.store, state.memory);
+  const store = await openStore(settings.store, state.memory, settings.stateDir);
   let listing: Promise<StoreListing> | undefined;
   return {
     store,

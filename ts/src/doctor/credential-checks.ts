@@ -24,13 +24,14 @@ export function credentialChecks(context: DoctorContext): readonly Check[] {
         const report = await run({
           permissions: { store: true },
           authDir: settings.authDir,
+          otherAuthDirs: settings.otherAuthDirs,
           ccsDir: settings.ccsDir,
           stateDir: settings.stateDir,
           hostName: settings.hostName,
           lockWaitMs: 0,
           dryRun: true,
           allowDelete: new Set(),
-          openStore: (state) => openStore(store, state.memory),
+          openStore: (state) => openStore(store, state.memory, settings.stateDir),
           signal: AbortSignal.timeout(DRY_RUN_MS),
         });
         return stateOf(report);

@@ -9,7 +9,8 @@ import type { DoctorContext } from './context.ts';
 interface Target {
   readonly host: string;
   readonly port: number;
-  readonly tls: boolean;
+  /** `own`: what the store's protocol does by itself. */
+  readonly tls: 'from-start' | 'own' | 'none';
 }
 
 /** Milliseconds for each step. */
@@ -37,26 +38,32 @@ export function networkChecks({ settings, problem }: DoctorContext): readonly Ch
 
 /** Where the server is; undefined where there is none, or only the store's own program can tell. */
 function targetOf(store: StoreSettings): Target | undefined {
-  if (store.kind === 'directory') return undefined;
-  const text = { s3: 'endpoint', postgres: 'dsn', git: 'url' } as const;
-  const address = Reflect.get(store, text[store.kind]);
-  let url: URL;
-  try {
-    url = new URL(String(address));
-  } catch {
-    return undefined;
+  switch (store.kind) {
+    case 'directory':
+      return undefined;
+    case 'postgres': {
+      const { address, ...first } = store.target.hosts[0];
+      const host = address ?? first.host;
+      // A unix socket. The driver says more of its TLS than a look from outside.
+      return host === '' || host.startsWith('/') ? undefined : { host, port: first.port, tls: 'own' };
+    }
+    case 's3':
+      return urlTarget(store.endpoint);
+    case 'git':
+      return urlTarget(store.url);
   }
-  const ports: Readonly<Record<string, number>> = {
-    'http:': 80,
-    'https:': 443,
-    'postgres:': 5432,
-    'postgresql:': 5432,
-    'ssh:': 22,
-  };
-  const port = url.port === '' ? ports[url.protocol] : Number(url.port);
-  const host = url.hostname.replace(/^\[|\]$/g, '');
-  return host === '' || port === undefined ? undefined : { host, port, tls: url.protocol === 'https:' };
 }
+
+function urlTarget(text: string): Target | undefined {
+  if (!URL.canParse(text)) return undefined;
+  const { protocol, hostname, port } = new URL(text);
+  const known = protocol in PORTS ? PORTS[protocol] : undefined;
+  if (hostname === '' || known === undefined) return undefined;
+  const tls = protocol === 'https:' ? 'from-start' : protocol === 'ssh:' ? 'own' : 'none';
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? known : Number(port), tls };
+}
+
+const PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443, 'git:': 9418, 'ssh:': 22 };
 
 async function lookUp({ host }: Target): Promise<Finding> {
   if (isIP(host)) return { status: 'ok', message: `${host} is an address` };
@@ -87,7 +94,8 @@ async function reach({ host, port }: Target): Promise<Finding> {
 }
 
 async function shakeHands({ host, port, tls }: Target): Promise<Finding> {
-  if (!tls) {
+  if (tls === 'own') return { status: 'skipped', message: "the store's own connection sees to it" };
+  if (tls === 'none') {
     if (/^(localhost|127\..*|::1)$/.test(host))
       return { status: 'skipped', message: 'none is used on this machine' };
     return {

@@ -1,9 +1,10 @@
 /** One process at a time in a directory. */
-import { readFileSync, readlinkSync, statSync, utimesSync } from 'node:fs';
+import { statSync, utimesSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorCode } from './atomic-write.ts';
+import { identify, isAlive, type ProcessIdentity } from './process.ts';
 
 /** A holder that has not shown a sign of life for this long is gone (another machine's, or a stopped one). */
 const STALE_MS = 20_000;
@@ -87,23 +88,13 @@ export async function inspectLock(directory: string): Promise<LockState> {
   return { kind: isStale ? 'stale' : 'held', pid: pid === undefined ? undefined : Number(pid) };
 }
 
-interface Owner {
-  readonly pid: number;
-  /** When that process started, in the system's own unit: a reused process id has another. */
-  readonly started: string;
-  /** Process ids mean something within one boot and one process namespace only. */
-  readonly realm: string;
+interface Owner extends ProcessIdentity {
   /** Which lock it holds: a note that a killed process left says nothing of the lock that came after. */
   readonly lock: string;
 }
 
 function thisProcess(lockPath: string): Owner {
-  return {
-    pid: process.pid,
-    started: startOf(process.pid) ?? '',
-    realm: realm(),
-    lock: identity(lockPath) ?? '',
-  };
+  return { ...identify(process.pid), lock: identity(lockPath) ?? '' };
 }
 
 function identity(lockPath: string): string | undefined {
@@ -113,21 +104,18 @@ function identity(lockPath: string): string | undefined {
 
 /** Only true where it is certain; in doubt the lock's age decides. */
 async function holderIsDead(lockPath: string, ownerPath: string): Promise<boolean> {
-  let owner: Partial<Owner>;
   try {
-    owner = JSON.parse(await readFile(ownerPath, 'utf8')) as Partial<Owner>;
-    if (typeof owner.pid !== 'number' || owner.realm !== realm() || owner.lock !== identity(lockPath))
-      return false;
+    const {
+      pid,
+      started = '',
+      realm,
+      lock,
+    } = JSON.parse(await readFile(ownerPath, 'utf8')) as Partial<Owner>;
+    if (typeof pid !== 'number' || realm === undefined || lock !== identity(lockPath)) return false;
+    return isAlive({ pid, started, realm }) === false;
   } catch {
     return false;
   }
-  try {
-    process.kill(owner.pid, 0);
-  } catch (error) {
-    return errorCode(error) === 'ESRCH';
-  }
-  const started = startOf(owner.pid);
-  return started !== undefined && owner.started !== '' && started !== owner.started;
 }
 
 function makeOld(path: string): boolean {
@@ -136,23 +124,5 @@ function makeOld(path: string): boolean {
     return true;
   } catch {
     return false;
-  }
-}
-
-/** Start time from field 22 of /proc/PID/stat, proc(5); undefined where there is no /proc. */
-function startOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  } catch {
-    return undefined;
-  }
-}
-
-function realm(): string {
-  try {
-    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${readlinkSync('/proc/self/ns/pid')}`;
-  } catch {
-    return '';
   }
 }

@@ -34,6 +34,11 @@ export function proxyArguments(args: readonly string[], config: string, cwd: str
   return hasConfig ? result : ['-config', config, ...result];
 }
 
+/** Whether the proxy's program is to make a credential and end, rather than to serve. */
+export function isLogin(args: readonly string[]): boolean {
+  return args.some((argument) => /^--?([a-z]+(-device)?-login|vertex-import)(=|$)/.test(argument));
+}
+
 /** Flags that take a value (cmd/server/main.go), so that the value is not taken for a flag. */
 const VALUE_FLAGS: ReadonlySet<string> = new Set([
   'config',

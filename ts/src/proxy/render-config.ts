@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Document, ParsedNode, Scalar, YAMLMap } from 'yaml';
 import { SettingsError } from '../settings/settings-error.ts';
@@ -22,6 +23,8 @@ export interface ConfigSource {
 }
 
 export interface RenderedConfig {
+  /** The text of the config, whether or not the previous one says the same. */
+  readonly whole: string;
   /** Undefined if the previous config says the same already. */
   readonly text: string | undefined;
   /** One sentence each, naming variables and keys, never a value. */
@@ -45,7 +48,58 @@ export async function renderConfig(source: ConfigSource): Promise<RenderedConfig
   setAuthDir(yaml, document, [source.authDir, ...(source.authDirAliases ?? [])]);
   const text = stringify(document, source.name);
   const same = source.previous !== undefined && (await saysTheSame(yaml, text, source.previous, source.name));
-  return { text: same ? undefined : text, warnings: warnings.map((warning) => `${source.name}: ${warning}`) };
+  return {
+    whole: text,
+    text: same ? undefined : text,
+    warnings: warnings.map((warning) => `${source.name}: ${warning}`),
+  };
+}
+
+/**
+ * What tells whether a config was changed by a person: a hash of its values and comments. What the proxy itself does
+ * to the file leaves it as it is: blank lines, indentation, and a bcrypt hash in the place of the management key.
+ *
+ * @param rendered The config that would be written. A hash is compared with its key, which is there in plain text.
+ * @returns Undefined for what is no YAML.
+ */
+export async function fingerprint(text: string, rendered: string): Promise<string | undefined> {
+  const yaml = await import('yaml');
+  let values: unknown;
+  try {
+    values = yaml.parse(text, { logLevel: 'silent' });
+  } catch {
+    return undefined;
+  }
+  for (const section of KEY_SECTIONS) {
+    const holder = member(values, section);
+    const own = secretText(yaml, text, section);
+    const key = secretText(yaml, rendered, section);
+    if (own === undefined || !isRecord(holder)) continue;
+    holder['secret-key'] = key !== undefined && (await matches(key, own)) ? key : own;
+  }
+  const comments = [...new yaml.Lexer().lex(text)].filter((token) => token.startsWith('#'));
+  return createHash('sha256')
+    .update(JSON.stringify([values, comments], sorted))
+    .digest('hex');
+}
+
+/** For `JSON.stringify`: the proxy keeps the order of keys, but nobody promised it. */
+function sorted(_: string, value: unknown): unknown {
+  return isRecord(value)
+    ? Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)))
+    : value;
+}
+
+/** The auth dir that a config names; undefined if it names none, or is no YAML. */
+export async function authDirIn(text: string): Promise<string | undefined> {
+  const yaml = await import('yaml');
+  try {
+    const value: unknown = yaml.parse(text, { schema: 'failsafe', logLevel: 'silent' });
+    const named = [member(value, 'auth-dir'), member(member(value, 'oauth'), 'auth-dir')];
+    return named.find((path): path is string => typeof path === 'string' && path !== '');
+  } catch {
+    return undefined;
+  }
 }
 
 type Yaml = typeof import('yaml');
@@ -148,6 +202,9 @@ function stringify(document: Document<YAMLMap, false>, name: string): string {
   }
 }
 
+/** Where the management key is in version 7 and in version 8. */
+const KEY_SECTIONS = ['remote-management', 'management'] as const;
+
 async function saysTheSame(yaml: Yaml, text: string, previous: string, name: string): Promise<boolean> {
   let before: unknown;
   try {
@@ -161,7 +218,7 @@ async function saysTheSame(yaml: Yaml, text: string, previous: string, name: str
   } catch {
     throw notYaml(name, 'cannot be read back: its aliases or tags do not work out');
   }
-  for (const section of ['remote-management', 'management']) {
+  for (const section of KEY_SECTIONS) {
     const hash = member(member(before, section), 'secret-key');
     const holder = member(after, section);
     const key = secretText(yaml, text, section);

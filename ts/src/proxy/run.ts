@@ -26,7 +26,7 @@ export interface ProxyCommand {
  *
  * @throws SettingsError if the program cannot be run.
  */
-export async function becomeProxy(command: ProxyCommand): Promise<number> {
+export async function becomeProxy(command: ProxyCommand, onChild?: OnChild): Promise<number> {
   const execve: unknown = Reflect.get(process, 'execve');
   // Where the kernel refuses the program, Node's execve aborts with a core dump: then a child it is, whose
   // failure is an error like any other.
@@ -34,8 +34,11 @@ export async function becomeProxy(command: ProxyCommand): Promise<number> {
     process.chdir(command.cwd);
     execve.call(process, command.program, [command.program, ...command.args], { ...command.env });
   }
-  return exitCode(await runProxy(command));
+  return exitCode(await runProxy(command, onChild));
 }
+
+/** Told the process id of the proxy, where it is not this process's own. */
+export type OnChild = (pid: number) => void;
 
 /** How a child ended: one of the two is set. */
 export interface Ended {
@@ -49,7 +52,7 @@ export interface Ended {
  *
  * @throws SettingsError if the program cannot be run.
  */
-export async function runProxy({ program, args, cwd, env }: ProxyCommand): Promise<Ended> {
+export async function runProxy({ program, args, cwd, env }: ProxyCommand, onChild?: OnChild): Promise<Ended> {
   let child: ChildProcess | undefined;
   const pass = (signal: NodeJS.Signals): void => {
     // A terminal sends these to every process in its foreground, the child included; a second one would read as
@@ -62,6 +65,7 @@ export async function runProxy({ program, args, cwd, env }: ProxyCommand): Promi
     return await new Promise<Ended>((resolve, reject) => {
       child = spawn(program, args, { cwd, env, stdio: 'inherit' });
       child.once('error', reject);
+      if (child.pid !== undefined) onChild?.(child.pid);
       child.once('exit', (code, signal) => resolve({ code, signal }));
     });
   } catch (error) {

@@ -15,6 +15,7 @@ export interface EnvFile {
  * The process's environment is left alone.
  *
  * @param source What named the file, for errors: `CLIPROXY_ENV_FILE`, `--env-file`.
+ * @param option What a person changes to name another one, if that is not `source`.
  * @returns Undefined if there is none and `mayBeMissing`.
  * @throws SettingsError if it is missing, cannot be read, or is no text.
  */
@@ -22,6 +23,7 @@ export async function readEnvFile(
   path: string,
   source: string,
   mayBeMissing: boolean,
+  option: string = source,
 ): Promise<EnvFile | undefined> {
   const shown = printable(path);
   let bytes: Uint8Array;
@@ -37,7 +39,7 @@ export async function readEnvFile(
     const what = REASONS.get(code) ?? `cannot be read (${code})`;
     throw new SettingsError(
       `the env file ${shown} (${source}) ${what}`,
-      `Make the file readable for this user, or name another one with ${source}.`,
+      `Make the file readable for this user, or name another one with ${option}.`,
       { cause: error },
     );
   }

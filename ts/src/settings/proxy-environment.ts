@@ -8,7 +8,7 @@ import { type Environment, lookup, merged, spellings } from './variables.ts';
  *
  * - Managed: the store variables are the empty string. Removing them would not do: the proxy loads a `.env` of
  *   its working directory, which fills what is absent and leaves alone what is empty (godotenv).
- * - Native: the chosen store's variables as we read them, so that both talk to the same store, with the local
+ * - Native: the chosen store's variables as we read them (Git: the password apart from the URL), so that both talk to the same store, with the local
  *   path at `CLIPROXY_HOME`; the variables that would choose another one are empty.
  */
 export function proxyEnvironment(settings: Settings): Record<string, string> {
@@ -28,6 +28,14 @@ export function proxyEnvironment(settings: Settings): Record<string, string> {
         // Keys and passwords of a store that the proxy is not to use are none of its business either.
         set(name, '');
       }
+    }
+  }
+  if (storeMode === 'native' && store.kind === 'git') {
+    // The clone that it works in has a URL without a password.
+    set('GITSTORE_GIT_URL', store.url);
+    if (store.transport === 'http' && store.token !== undefined) {
+      set('GITSTORE_GIT_USERNAME', store.username);
+      set('GITSTORE_GIT_TOKEN', store.token);
     }
   }
   // With it the proxy takes config and credentials from a control plane and leaves local files alone.

@@ -12,6 +12,8 @@ export interface Settings extends StoreChoice {
   readonly proxyHome: string;
   /** Where the proxy reads and writes credentials. */
   readonly authDir: string;
+  /** The auth dirs of other store modes and stores, which may have been used before. */
+  readonly otherAuthDirs: readonly string[];
   /** `CLIPROXY_CCS_DIR`, default `~/.ccs/cliproxy/auth`; undefined if it is set to nothing: CCS is off. */
   readonly ccsDir: string | undefined;
   /** `cliproxyapi-sync` in `XDG_STATE_HOME` (default `~/.local/state`): base, lock, local history. */
@@ -57,8 +59,8 @@ export interface SettingsSource {
 export async function loadSettings({ env, envFile, store, home }: SettingsSource): Promise<Settings> {
   const paths = pathsFrom([{ values: env }], home);
   const files: EnvFile[] = [];
-  for (const { path, source, mayBeMissing } of envFilesToRead(env, paths, envFile)) {
-    const file = await readEnvFile(path, source, mayBeMissing);
+  for (const { path, source, mayBeMissing, option } of envFilesToRead(env, paths, envFile)) {
+    const file = await readEnvFile(path, source, mayBeMissing, option);
     if (file !== undefined) files.push(file);
   }
   return settingsFrom({ env, files, ...(store && { store }), ...(home !== undefined && { home }) });
@@ -69,7 +71,12 @@ export function envFilesToRead(
   env: SettingsSource['env'],
   paths: Paths,
   argument: string | undefined,
-): { readonly path: string; readonly source: string; readonly mayBeMissing: boolean }[] {
+): {
+  readonly path: string;
+  readonly source: string;
+  readonly mayBeMissing: boolean;
+  readonly option?: string;
+}[] {
   if (argument !== undefined) {
     const source = '--env-file';
     if (argument.trim() === '')
@@ -78,17 +85,19 @@ export function envFilesToRead(
     return [{ path, source, mayBeMissing: false }];
   }
   const source = 'CLIPROXY_ENV_FILE';
+  // The Nix modules set both variables.
+  const option = lookup([{ values: env }], 'CLIPROXY_ENV_FILE_OPTION') ?? source;
   const named = lookup([{ values: env }], source);
   if (named !== undefined) {
     return named
       .split(delimiter)
       .map((path) => path.trim())
       .filter((path) => path !== '')
-      .map((path) => ({ path: paths.absolute(path, source), source, mayBeMissing: false }));
+      .map((path) => ({ path: paths.absolute(path, source), source, mayBeMissing: false, option }));
   }
   // Without a HOME there is no default file; whatever else needs one says so.
   if (paths.homeDir === undefined) return [];
-  return [{ path: join(paths.homeDir, 'dotfiles/.env'), source, mayBeMissing: true }];
+  return [{ path: join(paths.homeDir, 'dotfiles/.env'), source, mayBeMissing: true, option }];
 }
 
 /** The settings that this environment and these env files (the first named first) give. Pure. */
@@ -112,15 +121,15 @@ export function settingsFrom({
   const stateDir = stateDirFrom(environment, paths);
   const choice = chooseStore(environment, paths, stateDir, store);
   const storeMode = storeModeFrom(environment, choice);
-  const authDir = join(
-    proxyHome,
-    storeMode === 'native' ? LOCAL_FOLDERS[choice.store.kind] : 'objectstore',
-    'auths',
-  );
+  const authDirIn = (folder: string) => join(proxyHome, folder, 'auths');
+  const authDir = authDirIn(LOCAL_FOLDERS[storeMode === 'native' ? choice.store.kind : 'directory']);
   const settings: Settings = {
     ...choice,
     proxyHome,
     authDir,
+    otherAuthDirs: [...new Set(Object.values(LOCAL_FOLDERS).map(authDirIn))].filter(
+      (path) => path !== authDir,
+    ),
     ccsDir,
     stateDir,
     proxyProgram: proxyProgramFrom(environment, paths),
@@ -140,7 +149,10 @@ export function settingsFrom({
   return settings;
 }
 
-/** The folder below its local path in which the proxy keeps a native store's copy (cmd/server/main.go). */
+/**
+ * The folder below its local path in which the proxy keeps a native store's copy (cmd/server/main.go), and for
+ * `directory` the one of managed mode.
+ */
 const LOCAL_FOLDERS = {
   postgres: 'pgstore',
   s3: 'objectstore',

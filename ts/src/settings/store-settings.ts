@@ -1,8 +1,10 @@
 import { join } from 'node:path';
+import { checkGitBranch, checkGitSecret, parseGitRemote } from './git-remote.ts';
 import { checkBucket, checkEndpoint, checkRegion, regionOf } from './object-store.ts';
 import type { Paths } from './paths.ts';
+import { type PostgresTarget, postgresTarget } from './postgres-target.ts';
 import { SettingsError } from './settings-error.ts';
-import { type Environment, lookup } from './variables.ts';
+import { type Environment, lookup, raw } from './variables.ts';
 
 /** Which store, and everything needed to open it. Holds secrets: never printed. */
 export type StoreSettings = PostgresSettings | S3Settings | GitSettings | DirectorySettings;
@@ -11,8 +13,9 @@ export interface PostgresSettings {
   readonly kind: 'postgres';
   /** `PGSTORE_DSN`, in any form that libpq reads. */
   readonly dsn: string;
-  /** `PGSTORE_SCHEMA`, default `public`. */
-  readonly schema: string;
+  readonly target: PostgresTarget;
+  /** `PGSTORE_SCHEMA`; undefined: what the user's `search_path` gives, `public` unless that was changed. */
+  readonly schema: string | undefined;
 }
 
 export interface S3Settings {
@@ -28,13 +31,17 @@ export interface S3Settings {
 
 export interface GitSettings {
   readonly kind: 'git';
-  /** `GITSTORE_GIT_URL`; may hold a password. */
+  /** `GITSTORE_GIT_URL` as git is given it, without password, and without user name but for SSH. */
   readonly url: string;
-  /** `GITSTORE_GIT_USERNAME`, default `git`. */
+  readonly transport: 'http' | 'ssh' | 'file';
+  /** `GITSTORE_GIT_USERNAME`; else the one in the URL; else `git`. */
   readonly username: string;
+  /** `GITSTORE_GIT_TOKEN`; else the password in the URL. */
   readonly token?: string;
   /** Absent: the remote's default branch. */
   readonly branch?: string;
+  /** `CLIPROXY_GIT`: the git program, a path or a name to look up in PATH. Default `git`. */
+  readonly program: string;
 }
 
 export interface DirectorySettings {
@@ -126,7 +133,16 @@ function isSign(name: string): boolean {
 const READERS: Record<StoreSettings['kind'], (environment: Environment, paths: Paths) => StoreSettings> = {
   postgres(environment) {
     const { PGSTORE_DSN } = required(environment, 'PostgreSQL', ['PGSTORE_DSN']);
-    return { kind: 'postgres', dsn: PGSTORE_DSN, schema: lookup(environment, 'PGSTORE_SCHEMA') ?? 'public' };
+    const schema = lookup(environment, 'PGSTORE_SCHEMA');
+    if (schema !== undefined && /[\u0000-\u001f\u007f]/.test(schema)) {
+      throw new SettingsError(
+        'PGSTORE_SCHEMA has control characters or line breaks',
+        'Set it to the name of a schema, such as cliproxy, or remove it.',
+      );
+    }
+    // libpq's own variables have no lower-case twins.
+    const target = postgresTarget(PGSTORE_DSN, (name) => raw(environment, name));
+    return { kind: 'postgres', dsn: PGSTORE_DSN, target, schema };
   },
   s3(environment) {
     const values = required(environment, 'S3', [
@@ -147,16 +163,22 @@ const READERS: Record<StoreSettings['kind'], (environment: Environment, paths: P
       secretKey: values.OBJECTSTORE_SECRET_KEY,
     };
   },
-  git(environment) {
+  git(environment, paths) {
     const { GITSTORE_GIT_URL } = required(environment, 'Git', ['GITSTORE_GIT_URL']);
-    const token = lookup(environment, 'GITSTORE_GIT_TOKEN');
+    const remote = parseGitRemote(GITSTORE_GIT_URL, () => paths.home('GITSTORE_GIT_URL'));
+    const token = lookup(environment, 'GITSTORE_GIT_TOKEN') ?? remote.password;
     const branch = lookup(environment, 'GITSTORE_GIT_BRANCH');
     return {
       kind: 'git',
-      url: GITSTORE_GIT_URL,
-      username: lookup(environment, 'GITSTORE_GIT_USERNAME') ?? 'git',
-      ...(token !== undefined && { token }),
-      ...(branch !== undefined && { branch }),
+      url: remote.url,
+      transport: remote.transport,
+      username: checkGitSecret(
+        'GITSTORE_GIT_USERNAME',
+        lookup(environment, 'GITSTORE_GIT_USERNAME') ?? remote.username ?? 'git',
+      ),
+      ...(token !== undefined && { token: checkGitSecret('GITSTORE_GIT_TOKEN', token) }),
+      ...(branch !== undefined && { branch: checkGitBranch(branch) }),
+      program: lookup(environment, 'CLIPROXY_GIT') ?? 'git',
     };
   },
   directory(environment, paths) {

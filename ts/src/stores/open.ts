@@ -1,15 +1,18 @@
+import { join } from 'node:path';
+import { addressOf } from '../settings/postgres-target.ts';
 import type { StoreSettings } from '../settings/store-settings.ts';
-import { type Store, StoreError, type StoreMemory } from './store.ts';
+import type { Store, StoreMemory } from './store.ts';
 
 /**
  * Opens the store that the settings chose. Only its own code and libraries are loaded; nothing is asked of it yet.
  *
  * @param memoryOf What this host remembers about the place with this name; the name holds no secret.
- * @throws StoreError (configuration) for a store that this version has no code for.
+ * @param stateDir Below it a store may keep copies of what it has fetched, which are safe to remove.
  */
 export async function openStore(
   settings: StoreSettings,
   memoryOf: (location: string) => StoreMemory,
+  stateDir: string,
 ): Promise<Store> {
   switch (settings.kind) {
     case 's3': {
@@ -20,17 +23,16 @@ export async function openStore(
       const { directoryStore } = await import('./directory.ts');
       return directoryStore(settings, memoryOf(`directory ${settings.path}`));
     }
-    case 'postgres':
-      throw notYet('PostgreSQL', 'PGSTORE_DSN');
-    case 'git':
-      throw notYet('Git', 'GITSTORE_GIT_URL');
+    case 'postgres': {
+      const { postgresStore } = await import('./postgres/store.ts');
+      const { hosts, database } = settings.target;
+      const name = `postgres ${addressOf(hosts, database)} ${settings.schema ?? ''}`;
+      return postgresStore(settings, memoryOf(name.trim()));
+    }
+    case 'git': {
+      const { gitStore } = await import('./git/store.ts');
+      const memory = memoryOf(`git ${settings.url} ${settings.branch ?? ''}`);
+      return gitStore({ ...settings, cacheDir: join(stateDir, 'git') }, memory);
+    }
   }
-}
-
-function notYet(name: string, variable: string): StoreError {
-  return new StoreError(
-    'configuration',
-    `${variable} chooses the ${name} store, which this version cannot use yet`,
-    `Remove ${variable}, and set the OBJECTSTORE_ variables for S3 or LOCALSTORE_PATH for a directory.`,
-  );
 }

@@ -93,6 +93,15 @@ export interface Store {
   configHistory(): Promise<ConfigRecord[]>;
 
   /**
+   * For a native proxy that cannot start over the files that are there: makes its local copy below `root` what it starts
+   * from, as the store is now. To be called after `prepare` alone. Absent where the proxy needs nothing.
+   *
+   * - MUST NOT touch a credential that `root` holds in another version than the store, or not at all.
+   * - Returns the names of those; then nothing was done.
+   */
+  prepareMirror?(root: string): Promise<readonly string[]>;
+
+  /**
    * What this store's provider cannot do, in sentences for people: said once, and by `doctor`. Empty if nothing
    * is weaker, or it is not known yet (before the first `prepare`). Does no I/O. Absent where nothing ever is.
    */

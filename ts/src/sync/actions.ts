@@ -55,7 +55,7 @@ function spreadActions(
   const id = winnerId(decision.winner);
   const { reason } = decision;
   const wanted = PLACES.filter((place) => takes(seen[place], id, snapshot.now));
-  const { allowed, pending } = permitted(wanted, snapshot, permissions);
+  const { allowed, pending } = permitted(wanted, seen, id, entry, snapshot, permissions);
   const unreached = STORE_PLACES.filter(
     (place) => snapshot.places[place].kind === 'failed' && id !== entry?.at[place],
   );
@@ -69,7 +69,9 @@ function spreadActions(
   for (const version of losers)
     actions.push({ kind: 'keep', version, where, reason: `replaced by ${shortId(id)}: ${reason}` });
   actions.push(...aside(allowed, seen, where));
-  const writesStore = allowed.some(isStorePlace);
+  // What only the proxy may push is safe in history all the same.
+  const writesStore =
+    allowed.some(isStorePlace) || (pending.some(isStorePlace) && storeWritable(snapshot, permissions));
   if (writesStore && decision.winner.from !== 'history' && !inHistory(id, seen, entry)) {
     actions.push({ kind: 'keep', version: decision.winner.version, where: 'history', reason });
   }
@@ -103,7 +105,7 @@ function deleteActions(
   if (decision.tag === undefined && !writable)
     return { actions: [], pending: ['store', ...holding.filter((place) => place !== 'store')] };
 
-  const { allowed, pending } = permitted(holding, snapshot, permissions);
+  const { allowed, pending } = permitted(holding, seen, undefined, entry, snapshot, permissions);
   const where = keepWhere(snapshot, permissions);
   const actions: Action[] = [];
   if (allowed.length > 0) {
@@ -137,13 +139,43 @@ function isThere(sighting: Sighting, place: Place): boolean {
   return sighting.kind === 'version' || (sighting.kind === 'invalid' && isStorePlace(place));
 }
 
+/** @param id The version that the places are to hold; undefined: none. */
 function permitted(
   wanted: readonly Place[],
+  seen: CredentialSnapshot,
+  id: VersionId | undefined,
+  entry: BaseEntry | undefined,
   snapshot: Snapshot,
   permissions: Permissions,
 ): { allowed: Place[]; pending: Place[] } {
-  const allowed = wanted.filter((place) => !isStorePlace(place) || storeWritable(snapshot, permissions));
+  const isAllowed = (place: Place): boolean => {
+    if (isStorePlace(place) && !storeWritable(snapshot, permissions)) return false;
+    if (!permissions.proxyPushes) return true;
+    switch (place) {
+      case 'ccs':
+        return true;
+      case 'auth':
+        return id !== undefined && (isSame(seen.auth, seen.store) || isMissed(seen, entry));
+      case 'store':
+        return false;
+      case 'backup':
+        // It follows the store, which other hosts would bring in step with it otherwise.
+        return id === undefined ? seen.store.kind === 'absent' : holds(seen.store, id);
+    }
+  };
+  const allowed = wanted.filter(isAllowed);
   return { allowed, pending: wanted.filter((place) => !allowed.includes(place)) };
+}
+
+/** Gone from the auth dir, and in the store as it was there. */
+function isMissed(seen: CredentialSnapshot, entry: BaseEntry | undefined): boolean {
+  const before = entry?.at.auth;
+  return seen.auth.kind === 'absent' && before !== undefined && holds(seen.store, before);
+}
+
+function isSame(a: Sighting, b: Sighting): boolean {
+  if (a.kind === 'absent') return b.kind === 'absent';
+  return a.kind === 'version' && holds(b, a.version.id);
 }
 
 function storeWritable(snapshot: Snapshot, permissions: Permissions): boolean {

@@ -63,7 +63,7 @@ export function nextEntry(
 ): BaseEntry | undefined {
   if (decision.kind === 'delete') {
     if (!outcome.complete && decision.tag === undefined) return entry;
-    const buried = burial(decision, seen, entry, outcome, snapshot);
+    const buried = burial(decision, pending, seen, entry, outcome, snapshot);
     if (pending.length > 0 || !outcome.complete || !storeListed(snapshot)) {
       // Where it was removed it is not missed again: the name may live anew before this host looks next.
       const at = { ...entry?.at };
@@ -188,6 +188,7 @@ function describe(version: Version, now: number, recorded: boolean): AgreedVersi
 
 function burial(
   { tombstone, tag }: Extract<Decision, { kind: 'delete' }>,
+  pending: readonly Place[],
   seen: CredentialSnapshot,
   entry: BaseEntry | undefined,
   outcome: Outcome,
@@ -196,7 +197,8 @@ function burial(
   const before =
     entry?.buried && isSameTombstone(entry.buried.tombstone, tombstone) ? entry.buried.cleared : {};
   const cleared: Partial<Record<LocalPlace, number>> = {};
-  for (const place of LOCAL_PLACES) {
+  // As long as the store has it, a proxy with its native store on may put it back at any time, and no person did.
+  for (const place of pending.includes('store') ? [] : LOCAL_PLACES) {
     if (outcome.removed.includes(place)) cleared[place] = snapshot.now;
     else if (seen[place].kind === 'absent') cleared[place] = before[place] ?? snapshot.now;
   }

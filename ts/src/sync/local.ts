@@ -65,6 +65,12 @@ export async function listLocal(place: LocalPlace, directory: string): Promise<L
   }
 }
 
+/** The listing of a place that is not to be looked at for the moment. */
+export function busyListing(reason: string): LocalListing {
+  const nothing = newScan('auth', '');
+  return listing(nothing, { kind: 'busy', reason }, new Map(), new Set());
+}
+
 /**
  * Whether a place was changed by anyone else since it was listed.
  *

@@ -14,6 +14,17 @@ export const PLACES = [...LOCAL_PLACES, ...STORE_PLACES] as const;
 /** What a command may write. The auth dir and the CCS dir are always written; see the design's section 3. */
 export interface Permissions {
   readonly store: boolean;
+  /**
+   * Set while a proxy runs that keeps the auth dir and the store's current objects in step by itself, and breaks if
+   * anyone else does: Git. What it pushes is taken over, records and history are written; but
+   *
+   * - the store's current objects are not;
+   * - a file in the auth dir is, if the store holds the same as is there, or as was there before it went missing: a
+   *   change that is ours alone, for the proxy to push. A file that differs from the proxy's last commit here and in
+   *   the store, even if to the same content, makes all of its later saves fail;
+   * - no file is removed from the auth dir: the proxy puts back what it did not remove itself.
+   */
+  readonly proxyPushes?: boolean;
 }
 
 // --- Snapshot: what the places hold now ---------------------------------------------------------------------
@@ -33,7 +44,9 @@ export type PlaceState =
   /** Not used on this host (no CCS). */
   | { readonly kind: 'off' }
   /** Could not be listed, or not in full: nothing is planned for it. */
-  | { readonly kind: 'failed'; readonly reason: string };
+  | { readonly kind: 'failed'; readonly reason: string }
+  /** Not to be looked at for the moment, and no fault of anyone: nothing is planned for it either. */
+  | { readonly kind: 'busy'; readonly reason: string };
 
 /** One credential in all places. */
 export interface CredentialSnapshot extends Readonly<Record<Place, Sighting>> {

@@ -5,6 +5,8 @@ import type { CredentialResult } from './apply.ts';
 import {
   type GuardReport,
   LOCAL_PLACES,
+  type LocalPlace,
+  type Permissions,
   PLACES,
   type Place,
   type Plan,
@@ -40,6 +42,10 @@ export interface RunReport {
   readonly credentials: number;
   /** Why the run ended before it was done, if so. */
   readonly stopped: string | undefined;
+  /** Why a place was not looked at for the moment, if so. */
+  readonly busy: string | undefined;
+  /** What is pending is a running proxy's to bring to the store. */
+  readonly proxyPushes: boolean;
 }
 
 /** What the last round of a run saw. */
@@ -59,6 +65,7 @@ export function makeReport(
   results: readonly CredentialResult[],
   weaknesses: readonly string[],
   stopped: string | undefined,
+  permissions: Permissions,
 ): RunReport {
   const planned = last?.plan.credentials ?? [];
   const held = planned.flatMap(({ name, decision }) =>
@@ -77,6 +84,7 @@ export function makeReport(
   ];
   const failed = results.some(({ outcome }) => outcome === 'failed');
   const storeError = last?.storeError;
+  const busy = last && LOCAL_PLACES.map((place) => busyWords(place, last.snapshot)).find(Boolean);
   const wrong =
     failed ||
     held.some(({ waitsFor }) => waitsFor === 'person') ||
@@ -87,7 +95,7 @@ export function makeReport(
       ? 78
       : storeError?.kind === 'refused' || wrong
         ? 1
-        : storeError || stopped !== undefined
+        : storeError || stopped !== undefined || busy !== undefined
           ? 75
           : 0;
   return {
@@ -102,7 +110,14 @@ export function makeReport(
     guard: last?.guard,
     credentials: planned.filter(({ decision }) => decision.kind === 'spread').length,
     stopped,
+    busy,
+    proxyPushes: permissions.proxyPushes ?? false,
   };
+}
+
+function busyWords(place: LocalPlace, { places }: Snapshot): string | undefined {
+  const state = places[place];
+  return state.kind === 'busy' ? `the ${placeName(place)} is left alone for now: ${state.reason}` : undefined;
 }
 
 /** Places that could not be listed. The store's own error is reported apart. */
@@ -160,5 +175,7 @@ export function emptyReport(exitCode: RunReport['exitCode'], stopped: string): R
     guard: undefined,
     credentials: 0,
     stopped,
+    busy: undefined,
+    proxyPushes: false,
   };
 }

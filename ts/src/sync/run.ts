@@ -5,11 +5,11 @@
 import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CredentialName } from '../credential/name.ts';
-import { takeLock } from '../files/lock.ts';
 import { type Store, StoreError, type StoreListing, type StoreMarker } from '../stores/store.ts';
 import { apply, type CredentialResult } from './apply.ts';
 import { EMPTY_BASE } from './base.ts';
-import { changedSince, type LocalListing, listLocal } from './local.ts';
+import { exclusively } from './exclusively.ts';
+import { busyListing, changedSince, type LocalListing, listLocal } from './local.ts';
 import { removeLeftovers, writeMarker } from './local-write.ts';
 import {
   type Base,
@@ -21,13 +21,17 @@ import {
   type Problem,
   type Snapshot,
 } from './model.ts';
+import { findNativeProxy } from './native-proxy.ts';
 import { plan } from './plan.ts';
 import { emptyReport, makeReport, type RoundView, type RunReport } from './report.ts';
 import { consultHistory, takeSnapshot } from './snapshot.ts';
-import { newMarkerId, openState, type State, StateError, unusable } from './state.ts';
+import { newMarkerId, type State, StateError } from './state.ts';
+import { takeOver } from './take-over.ts';
 
 /** Layout of our records in the store: a store with a higher number is left alone. */
 export const STORE_FORMAT = 1;
+/** How long a run waits for a native proxy that starts. Milliseconds. */
+const MAX_STARTING_WAIT_MS = 10_000;
 /** A run that keeps losing races to other hosts goes round this often, then gives up until the next run. */
 const MAX_ROUNDS = 8;
 
@@ -36,6 +40,8 @@ export type { RunReport } from './report.ts';
 export interface RunRequest {
   readonly permissions: Permissions;
   readonly authDir: string;
+  /** Directories that may have been the auth dir before: what is new in them is taken over. */
+  readonly otherAuthDirs?: readonly string[];
   /** Undefined: CCS is off. A directory that does not exist counts as off too. */
   readonly ccsDir: string | undefined;
   readonly stateDir: string;
@@ -65,35 +71,54 @@ class Stopped extends Error {}
  * @throws StateError if the state cannot be used or was written by a newer program. Nothing was changed then.
  */
 export async function run(request: RunRequest): Promise<RunReport> {
-  const state = await openState(request.stateDir, { readOnly: request.dryRun });
-  const lock = request.dryRun
-    ? undefined
-    : await takeLock(request.stateDir, request.lockWaitMs).catch((error: unknown) => {
-        throw unusable(`${request.stateDir}/lock`, error);
+  await proxyHasStarted(request);
+  const report = await exclusively(request, async (state, lock) => {
+    const store = await request.openStore(state);
+    try {
+      const proxy = await findNativeProxy(request.stateDir);
+      return await rounds(besideProxy(request, proxy), state, store, () => {
+        if (request.signal?.aborted) throw new Stopped('the time for this run is up');
+        if (lock && !lock.isHeld())
+          throw new Stopped('this process stood still for so long that another run took over');
       });
-  if (!request.dryRun && !lock) {
-    const seconds = Math.round(request.lockWaitMs / 1000);
-    return emptyReport(75, `another run on this host has held ${request.stateDir}/lock for ${seconds} s`);
-  }
-  const store = await request.openStore(state).catch(async (error: unknown) => {
-    await lock?.release();
-    throw error;
+    } finally {
+      await store.close().catch(() => undefined);
+    }
   });
-  try {
-    return await rounds(request, state, store, () => {
-      if (request.signal?.aborted) throw new Stopped('the time for this run is up');
-      if (lock && !lock.isHeld())
-        throw new Stopped('this process stood still for so long that another run took over');
-    });
-  } finally {
-    state.close();
-    await store.close().catch(() => undefined);
-    await lock?.release();
+  if (report) return report;
+  const seconds = Math.round(request.lockWaitMs / 1000);
+  return emptyReport(75, `another run on this host has held ${request.stateDir}/lock for ${seconds} s`);
+}
+
+/** A native start takes a moment, and the change that a run was started for should not wait for the next one. */
+async function proxyHasStarted({ stateDir, authDir, lockWaitMs, dryRun, signal }: RunRequest): Promise<void> {
+  const deadline = Date.now() + Math.min(lockWaitMs, MAX_STARTING_WAIT_MS);
+  while (!dryRun && !signal?.aborted && Date.now() < deadline) {
+    const proxy = await findNativeProxy(stateDir);
+    if (proxy?.phase !== 'starting' || proxy.authDir !== authDir) return;
+    await sleep(100);
   }
 }
 
-async function rounds(
+/** The request with what a native proxy forbids while it runs. See `native-proxy.ts`. */
+function besideProxy(
   request: RunRequest,
+  proxy: Awaited<ReturnType<typeof findNativeProxy>>,
+): RunRequest & { readonly authBusy: string | undefined } {
+  const fills = proxy?.phase === 'starting' && proxy.authDir === request.authDir;
+  return {
+    ...request,
+    permissions: { ...request.permissions, ...(proxy?.store === 'git' && { proxyPushes: true }) },
+    authBusy: fills
+      ? `the proxy (process ${proxy.process.pid}) is about to fill it from the store`
+      : undefined,
+  };
+}
+
+type RoundRequest = ReturnType<typeof besideProxy>;
+
+async function rounds(
+  request: RoundRequest,
   state: State,
   store: Store,
   checkpoint: () => void,
@@ -124,7 +149,8 @@ async function rounds(
     if (!(error instanceof Stopped)) throw error;
     stopped = error.message;
   }
-  return makeReport(store, last, [...results.values()], await newWeaknesses(store, state), stopped);
+  const weaknesses = await newWeaknesses(store, state);
+  return makeReport(store, last, [...results.values()], weaknesses, stopped, request.permissions);
 }
 
 interface Round extends RoundView {
@@ -139,7 +165,7 @@ function bothGuards(a: GuardReport | undefined, b: GuardReport | undefined): Gua
 }
 
 async function round(
-  request: RunRequest,
+  request: RoundRequest,
   state: State,
   store: Store,
   checkpoint: () => void,
@@ -147,15 +173,17 @@ async function round(
 ): Promise<Round> {
   const { permissions, dryRun, onEvent } = request;
   const writesStore = permissions.store && !dryRun;
-  const directories = { auth: request.authDir, ccs: existing(request.ccsDir) };
+  const auth = request.authBusy === undefined ? request.authDir : undefined;
+  const directories = { auth, ccs: existing(request.ccsDir) };
   checkpoint();
+  if (auth !== undefined && !dryRun) await takeOver(request.otherAuthDirs ?? [], auth, state);
   onEvent?.({ kind: 'phase', text: 'looking at all places' });
-  const [listedStore, auth, ccs] = await Promise.all([
+  const [listedStore, listedAuth, ccs] = await Promise.all([
     untilAborted(request.signal, listStore(store, writesStore)),
-    listLocal('auth', directories.auth),
+    auth === undefined ? busyListing(request.authBusy ?? '') : listLocal('auth', auth),
     directories.ccs === undefined ? undefined : listLocal('ccs', directories.ccs),
   ]);
-  const local: Record<LocalPlace, LocalListing | undefined> = { auth, ccs };
+  const local: Record<LocalPlace, LocalListing | undefined> = { auth: listedAuth, ccs };
   let storeError = listedStore.error;
   const storeId = listedStore.listing?.marker?.id ?? (storeError ? store.remembered()?.id : undefined);
   const { base, problems: stateProblems } = await loadBase(state, storeId);

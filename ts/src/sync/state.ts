@@ -7,6 +7,10 @@
  *     stores/ID/intents.json        store writes noted ahead
  *     history/NAME/VERSION.json     versions kept here because no store could be written
  *     rejected/NAME/SHA256          replaced files that were no credentials
+ *     configs/SHA256.yaml           configs that a native proxy changed and did not bring to the store
+ *
+ * Beside it are native-proxy.json and taken-over.json (native-proxy.ts, take-over.ts), config.json
+ * (proxy/written-config.ts), generations/ (services/generations.ts) and the lock.
  */
 import { randomUUID } from 'node:crypto';
 import { readFile, rename } from 'node:fs/promises';
@@ -35,6 +39,8 @@ export interface State {
   close(): void;
   /** Keeps bytes that are no credential on this host. */
   keepAside(name: CredentialName, bytes: Uint8Array): Promise<void>;
+  /** Keeps a config on this host. */
+  keepConfig(bytes: Uint8Array): Promise<void>;
 }
 
 /** A state that cannot be used. Nothing was changed. */
@@ -140,6 +146,7 @@ export async function openState(
 
     keep: (name, id, bytes) => write(join(directory, 'history', name, `${id}.json`), bytes),
     keepAside: (name, bytes) => write(join(directory, 'rejected', name, sha256(bytes)), bytes),
+    keepConfig: (bytes) => write(join(directory, 'configs', `${sha256(bytes)}.yaml`), bytes),
   };
 }
 

@@ -30,6 +30,7 @@ export interface ReportLine extends LogEntry {
     | 'weakness'
     | 'store'
     | 'stopped'
+    | 'busy'
     | 'pending'
     | 'summary';
   /** Of a change: two or more of them had met. */
@@ -88,6 +89,12 @@ export function reportLines(command: string, report: RunReport, dryRun: boolean)
     const message = `stopped: ${report.stopped}`;
     lines.push({ level: 'error', kind: 'stopped', message, remedy: 'Run it again.' });
   }
+  if (report.busy !== undefined)
+    lines.push({
+      level: 'warning',
+      kind: 'busy',
+      message: sentences(report.busy, 'The next run looks at it.'),
+    });
   if (report.pending.length > 0)
     lines.push({ level: 'info', kind: 'pending', message: pendingWords(report) });
   if (report.exitCode === 0)
@@ -122,6 +129,7 @@ export function reportJson(command: string, report: RunReport, dryRun: boolean):
       ? { message: report.storeError.message, remedy: report.storeError.remedy }
       : null,
     stopped: report.stopped ?? null,
+    busy: report.busy ?? null,
   };
 }
 
@@ -196,13 +204,15 @@ function actionJson(action: Action): unknown {
   }
 }
 
-function pendingWords({ pending }: RunReport): string {
+function pendingWords({ pending, proxyPushes }: RunReport): string {
   const places = [...new Set(pending.flatMap((item) => item.places))];
   const count = pending.length === 1 ? '1 credential is' : `${pending.length} credentials are`;
-  return `${count} not yet in ${placeNames(places)} (${pending
-    .slice(0, 3)
-    .map(({ name }) => name)
-    .join(', ')}${pending.length > 3 ? ', ...' : ''}); sync or backup brings them there.`;
+  const names = pending.slice(0, 3).map(({ name }) => name);
+  return `${count} not yet in ${placeNames(places)} (${names.join(', ')}${pending.length > 3 ? ', ...' : ''}); ${
+    proxyPushes
+      ? 'the proxy that runs brings them there, or its next start.'
+      : 'sync or backup brings them there.'
+  }`;
 }
 
 function summary(command: string, report: RunReport, dryRun: boolean): string {

@@ -1,9 +1,9 @@
 import { parseCredential, sha256 } from '../../credential/version.ts';
+import { historyMetadataKey, metadataBytes } from '../history-metadata.ts';
 import { asideKey, historyKey, objectKey } from '../layout.ts';
 import { type CommitOutcome, type CommitStep, type StoreChange, StoreError, type Tag } from '../store.ts';
 import { fileError } from './errors.ts';
 import { type Files, tagOfBytes } from './files.ts';
-import { historyMetadataBytes, historyMetadataKey } from './history.ts';
 import type { HeldLock } from './lock.ts';
 
 /** Carries out one change in the contract's order, the store's lock held. */
@@ -46,7 +46,7 @@ async function keep(
 ): Promise<void> {
   for (const entry of entries) {
     // The record first: an entry that is there always has its record.
-    await create(files, held, historyMetadataKey(name, entry.id), historyMetadataBytes(entry));
+    await create(files, held, historyMetadataKey(name, entry.id), metadataBytes(entry));
     await create(files, held, historyKey(name, entry.id), entry.bytes);
   }
   for (const bytes of keepAside) await create(files, held, asideKey(name, sha256(bytes)), bytes);

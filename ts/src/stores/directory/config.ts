@@ -1,4 +1,5 @@
 import { sha256 } from '../../credential/version.ts';
+import { configMetadataKey, metadataBytes } from '../history-metadata.ts';
 import { CONFIG_HISTORY_PREFIX, CONFIG_KEY, configHistoryKey, isConfigHistoryKey } from '../layout.ts';
 import type { ConfigChange, ConfigOutcome, ConfigRecord } from '../store.ts';
 import { create, put } from './commit.ts';
@@ -12,11 +13,10 @@ export async function commitConfigInDirectory(
   held: HeldLock,
   change: ConfigChange,
 ): Promise<ConfigOutcome> {
-  for (const { bytes, host, reason, arrived } of change.keep) {
-    const key = configHistoryKey(sha256(bytes));
-    const record = Buffer.from(`${JSON.stringify({ host, reason, arrived })}\n`);
-    await create(files, held, metadataKey(key), record);
-    await create(files, held, key, bytes);
+  for (const entry of change.keep) {
+    const key = configHistoryKey(sha256(entry.bytes));
+    await create(files, held, configMetadataKey(key), metadataBytes(entry));
+    await create(files, held, key, entry.bytes);
   }
   return put(files, held, CONFIG_KEY, change.bytes, change.seen);
 }
@@ -27,12 +27,8 @@ export async function readConfigHistoryFiles(files: Files): Promise<ConfigRecord
     if (!isConfigHistoryKey(key)) continue;
     const found = await files.read(key);
     if (found.kind !== 'file') continue;
-    const { host, reason, arrived } = await readMetadata(files, metadataKey(key));
+    const { host, reason, arrived } = await readMetadata(files, configMetadataKey(key));
     records.push({ bytes: found.bytes, host, reason, arrived: arrived ?? (await files.modified(key)) });
   }
   return records;
-}
-
-function metadataKey(key: string): string {
-  return key.replace(/\.yaml$/, '.meta.json');
 }

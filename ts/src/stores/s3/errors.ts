@@ -1,4 +1,5 @@
 import { printable } from '../../credential/name.ts';
+import { CERTIFICATE_ERRORS } from '../certificate-errors.ts';
 import { StoreError } from '../store.ts';
 import type { Endpoint } from './endpoint.ts';
 
@@ -87,10 +88,10 @@ function explainConnection(error: unknown, { endpoint }: ErrorContext): Explanat
       `Check that the server runs, and the port in OBJECTSTORE_ENDPOINT. ${LATER}`,
     );
   }
-  if (code in TLS) {
+  if (code in CERTIFICATE_ERRORS) {
     return {
       kind: 'refused',
-      because: `the certificate of ${host} ${TLS[code]} (${code})`,
+      because: `the certificate of ${host} ${CERTIFICATE_ERRORS[code]} (${code})`,
       remedy:
         'Check OBJECTSTORE_ENDPOINT and the clock. For a certificate authority of your own, name its certificate ' +
         'in NODE_EXTRA_CA_CERTS.',
@@ -114,18 +115,6 @@ function explainConnection(error: unknown, { endpoint }: ErrorContext): Explanat
   }
   return unreachable(`the connection to ${host} failed (${code})`, `Check the network. ${LATER}`);
 }
-
-const TLS: Readonly<Record<string, string>> = {
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'is self-signed',
-  SELF_SIGNED_CERT_IN_CHAIN: 'comes from an authority that is not trusted here',
-  UNABLE_TO_GET_ISSUER_CERT: 'comes from an authority that is not trusted here',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'comes from an authority that is not trusted here',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'comes from an authority that is not trusted here',
-  CERT_HAS_EXPIRED: 'has expired',
-  CERT_NOT_YET_VALID: 'is not valid yet',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'is for another host name',
-  CERT_REVOKED: 'was revoked',
-};
 
 /** Answers with one of S3's codes. */
 function explainCode(error: unknown, context: ErrorContext): Explanation | undefined {
