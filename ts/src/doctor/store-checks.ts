@@ -54,6 +54,8 @@ export function storeChecks({ store, storeProblem }: DoctorContext): readonly Ch
     check('store-write', 'writing there', async (opened) => {
       if (!(await opened.listing()).present) return { status: 'skipped', message: 'there is no store yet' };
       await tryOut(opened);
+      if (!opened.store.tryOut)
+        return { status: 'skipped', message: 'only a run shows it: `cliproxyapi-sync sync`' };
       return { status: 'ok', message: 'this key, user or account may write' };
     }),
     check('conditions', 'conditions', async (opened) => {
