@@ -235,14 +235,13 @@ describe('a store that does not answer', () => {
 
 describe.skipIf(!s3Server)('in native mode', () => {
   test('the proxy gets the store’s variables, and our directory as its own', async ({ s3 }) => {
-    const home = await s3.home();
-    const record = join(s3.root, 'record.json');
-    const env = { CLIPROXY_STORE_MODE: 'native', STAND_IN_NATIVE: '1', STAND_IN_RECORD: record };
-    const running = s3.start(home, 'start', [], { env });
-    await seen(running, /serving with/);
-    await stop(running);
-    const proxy: { env: Record<string, string> } = JSON.parse(await readFile(record, 'utf8'));
-    expect(proxy.env).toMatchObject({
+    const record = join(s3.root, 'record');
+    const home = await s3.home('laptop', { proxy: await script(s3, `env > ${record}`) });
+    await done(run(home, 'start', [], { env: { CLIPROXY_STORE_MODE: 'native' } }));
+    const lines = (await readFile(record, 'utf8'))
+      .split('\n')
+      .map((line) => /^([^=]*)=(.*)$/.exec(line) ?? []);
+    expect(Object.fromEntries(lines.map(([, name = '', value]) => [name, value]))).toMatchObject({
       OBJECTSTORE_ENDPOINT: s3.settings.endpoint,
       OBJECTSTORE_BUCKET: s3.settings.bucket,
       OBJECTSTORE_SECRET_KEY: s3.settings.secretKey,

@@ -16,7 +16,7 @@
  *
  * Variables: STAND_IN_ACCOUNT, the e-mail address of a login. STAND_IN_LOGIN=fail: the login fails, which the real
  * one also exits 0 after. STAND_IN_SLOW_WRITE: milliseconds between the halves of a file. STAND_IN_RECORD: a file
- * that gets arguments, working directory and environment as JSON. STAND_IN_NATIVE=1: store variables are expected.
+ * that gets arguments, working directory and environment as JSON. With its native store on it is `native-proxy/`.
  */
 import { randomBytes } from 'node:crypto';
 import {
@@ -102,7 +102,6 @@ function record() {
 
 /** In managed mode the proxy must not see a store: it would talk to it, and delete from it. */
 function refuseStoreVariables() {
-  if (process.env.STAND_IN_NATIVE === '1') return;
   const seen = Object.keys(process.env).filter(
     (name) => /^(PGSTORE|OBJECTSTORE|GITSTORE)_|^HOME_JWT$/i.test(name) && process.env[name].trim() !== '',
   );
