@@ -46,7 +46,8 @@ async function watching(
   options: { node?: string; env?: Record<string, string> } = {},
 ): Promise<Running & { ends(signal?: NodeJS.Signals): Promise<void> }> {
   const running = world.start(home, 'cliproxyapi-sync', ['watch', ...args], options);
-  await until('the first run', () => /sync: \d+ credential|"event":"summary"/.test(running.output()));
+  // One that was killed in the instant between taking the lock and signing it is waited for until that is stale.
+  await until('the first run', () => /sync: \d+ credential|"event":"summary"/.test(running.output()), 45_000);
   return {
     ...running,
     async ends(signal = 'SIGTERM') {
@@ -170,7 +171,7 @@ describe.each(KINDS)('watch (%s)', (kind) => {
     const watch = await watching(world, home);
     await watch.ends();
     await expectInStep(world, [home], files);
-  });
+  }, 120_000);
 });
 
 describe('a signal', () => {

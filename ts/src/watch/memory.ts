@@ -14,8 +14,9 @@ const REST_MS = [5_000, 10_000, 15_000] as const;
  * @returns To be called after each work.
  */
 export function memoryKeeper(): () => void {
-  // The optimising compiler takes up to 10 MB, and what waits for a disk and a network gains nothing by it.
-  setFlagsFromString('--no-opt');
+  // V8's compilers for code that runs often take up to 10 MB, and what waits for a disk and a network gains nothing
+  // by them.
+  for (const flag of ['--no-opt', '--no-maglev', '--no-sparkplug']) setFlagsFromString(flag);
   let isPlanned = false;
   let collect: (() => void) | undefined;
   return () => {
