@@ -4,12 +4,18 @@ import { type CredentialName, parseName, printable } from '../credential/name.ts
 import { SettingsError } from '../settings/settings-error.ts';
 import { StoreError } from '../stores/store.ts';
 import { StateError } from '../sync/state.ts';
+import type { LogFormat } from '../terminal/log-entry.ts';
 import type { Level, Terminal } from '../terminal/terminal.ts';
 
 /** The names of stores on the command line. */
 export const STORE_KINDS = { postgres: 'postgres', s3: 's3', git: 'git', local: 'directory' } as const;
 export type StoreName = keyof typeof STORE_KINDS;
 export const STORE_NAMES = Object.keys(STORE_KINDS) as readonly StoreName[];
+
+/** `--store` */
+export function storeOption(): Option {
+  return new Option('--store <kind>', 'use this store, whatever else is configured').choices(STORE_NAMES);
+}
 
 /** As commander gives them. */
 export interface CommonOptions {
@@ -18,6 +24,7 @@ export interface CommonOptions {
   readonly json?: boolean;
   readonly verbose?: boolean;
   readonly quiet?: boolean;
+  readonly logFormat?: LogFormat;
 }
 
 export interface RunOptions extends CommonOptions {
@@ -35,9 +42,7 @@ export function commonOptions(command: Command): Command {
       '--env-file <path>',
       'read variables from this file instead of CLIPROXY_ENV_FILE or ~/dotfiles/.env',
     )
-    .addOption(
-      new Option('--store <kind>', 'use this store, whatever else is configured').choices(STORE_NAMES),
-    )
+    .addOption(storeOption())
     .addOption(new Option('--verbose', 'say more').conflicts('quiet'))
     .option('--quiet', 'say only what is wrong');
 }
@@ -74,7 +79,12 @@ export function explain(error: unknown, terminal: Terminal, json: boolean): Exit
   return code;
 }
 
-function describe(error: unknown): { code: ExitCode; message: string; remedy?: string } {
+/**
+ * What went wrong, as an exit code and words.
+ *
+ * @throws What is no error of ours.
+ */
+export function describe(error: unknown): { code: ExitCode; message: string; remedy?: string } {
   if (error instanceof UsageError) return { code: EXIT.usage, message: error.message };
   if (error instanceof SettingsError)
     return { code: EXIT.configuration, message: error.message, remedy: error.remedy };
