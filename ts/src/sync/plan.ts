@@ -39,7 +39,7 @@ import { type Choice, chosen } from './rules/choice.ts';
 import { deletes, exists, guard, putBack } from './rules/guard.ts';
 import { needsHistory } from './rules/history.ts';
 import { isStale } from './rules/stale.ts';
-import { supersededVersions } from './rules/superseded.ts';
+import { chosenAgain, supersededVersions } from './rules/superseded.ts';
 import { lifeUnder } from './rules/tombstone.ts';
 import { twins } from './rules/twins.ts';
 import { type Candidate, inOrder } from './rules/winner.ts';
@@ -143,7 +143,8 @@ export function decide(
   const change = (place: Place) => changeOf(seen[place], entry?.at[place]);
   const isChange = ({ version, places: holders }: Candidate) =>
     version.id !== entry?.agreed?.id && holders.some((place) => change(place) === 'changed');
-  const acceptable = present.filter(({ version }) => !superseded.has(version.id));
+  const chosen = chosenAgain(seen.store, entry?.agreed, now);
+  const acceptable = present.filter(({ version }) => version.id === chosen || !superseded.has(version.id));
   const changed = acceptable.filter(isChange);
   const fresh = changed.filter(
     (candidate) => !isStale(candidate.version, entry?.agreed, isRecorded(seen, candidate.version.id), now),

@@ -80,7 +80,8 @@ export function adoptOwnWrite(
   const id = intent.version.id;
   const arrived = STORE_PLACES.filter((place) => holds(seen[place], id));
   if (arrived.length === 0 || entry?.agreed?.id === id) return entry;
-  const places: readonly Place[] = [...intent.held, ...arrived];
+  // The store comes before the backup copy: one that holds another version by now was changed by somebody else since.
+  const places: readonly Place[] = [...intent.held, 'store', ...arrived];
   return {
     agreed: intent.version,
     at: { ...entry?.at, ...Object.fromEntries(places.map((place) => [place, id])) },

@@ -1,7 +1,8 @@
 /** Rule: a version known to have been replaced never wins, whatever the dates inside say. */
+import { compareFreshness } from '../../credential/freshness.ts';
 import type { VersionId } from '../../credential/version.ts';
 import type { HistoryRecord } from '../../stores/store.ts';
-import type { BaseEntry } from '../model.ts';
+import type { AgreedVersion, BaseEntry, Sighting } from '../model.ts';
 
 /**
  * The versions that were replaced: by this host's own list, by what history says its entries replaced, and by what
@@ -30,6 +31,21 @@ export function supersededVersions(
   ]);
   const replaced = records.filter(({ id }) => wasCurrent.has(id)).flatMap((record) => record.replaces);
   return new Set([...(entry?.superseded ?? []), ...pruned, ...replaced]);
+}
+
+/**
+ * The version of the store, if one of our programs put it back there after this host took it for replaced: two hosts
+ * that look at different times may each replace the other's choice, and each would put its own right for ever. What
+ * arrived last counts, unless it is less fresh than what was agreed here: then it is what somebody copied back.
+ */
+export function chosenAgain(
+  store: Sighting,
+  agreed: AgreedVersion | undefined,
+  now: number,
+): VersionId | undefined {
+  if (store.kind !== 'version' || store.recorded !== true || !agreed) return undefined;
+  const { id, freshness } = store.version;
+  return compareFreshness(freshness, agreed.freshness, now) >= 0 ? id : undefined;
 }
 
 /** How many superseded ids a host remembers of one credential: beyond them freshness alone decides. */
