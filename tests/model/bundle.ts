@@ -64,7 +64,7 @@ const standIns: Plugin = {
     onResolve({ filter: /files\/lock\.ts$/ }, () => ({ path: here('stand-ins/lock.ts') }));
     onResolve({ filter: /files\/process\.ts$/ }, () => ({ path: here('stand-ins/process.ts') }));
     onResolve({ filter: /^\.\/plan\.ts$/ }, ({ importer }) =>
-      importer.endsWith('/src/sync/run.ts') ? { path: here('stand-ins/plan.ts') } : null,
+      importer.endsWith('/src/sync/look.ts') ? { path: here('stand-ins/plan.ts') } : null,
     );
   },
 };

@@ -49,6 +49,7 @@ export function happen(world: World, step: Happening): void {
         ledger.wiped();
         cloud.objects.tombstone.clear();
         cloud.history.clear();
+        cloud.pruned.clear();
         cloud.marker = undefined;
       }
       return;
@@ -73,6 +74,7 @@ export function happen(world: World, step: Happening): void {
     case 'remove':
       if (!inodeOf(host, step.place, name)) return;
       removeFile(host, pathOf(step.place, name));
+      ledger.deleted(name);
       host.cleared.set(`${step.place} ${name}`, host.now());
       return;
     case 'write back': {
@@ -82,6 +84,7 @@ export function happen(world: World, step: Happening): void {
       const cleared = host.cleared.get(`auth ${name}`);
       if (!inodeOf(host, 'auth', name) && cleared !== undefined && host.now() - cleared > PUT_BACK_MS)
         ledger.putBack(name, bytes);
+      ledger.made(bytes, `what ${host.name} had`);
       writeFile(host, pathOf('auth', name), bytes);
       return;
     }
@@ -95,6 +98,8 @@ export function happen(world: World, step: Happening): void {
     case 'unpause': {
       const inode = inodeOf(host, 'paused', name);
       if (!inode) return;
+      // Gone from there too, it is as if it was deleted.
+      ledger.deleted(name);
       if (!inodeOf(host, 'ccs', name)) writeFile(host, pathOf('ccs', name), inode.bytes);
       removeFile(host, pathOf('paused', name));
       return;
@@ -152,6 +157,7 @@ export function happen(world: World, step: Happening): void {
       for (const [file] of host.files.files(path)) {
         if (step.how === 'emptied' && !file.endsWith('.json')) continue;
         removeFile(host, file);
+        if (step.how === 'emptied') ledger.deleted(file.slice(path.length + 1));
         host.cleared.set(`${step.place} ${file.slice(path.length + 1)}`, host.now());
       }
       return;

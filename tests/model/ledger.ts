@@ -31,6 +31,8 @@ export interface Ledger extends Witness {
   made(bytes: Buffer, what: string): void;
   /** Another program wrote the store's current object. */
   native(name: string, bytes: Buffer | undefined): void;
+  /** A person or a program deleted this credential from a host: a tombstone may be written for it. */
+  deleted(name: string): void;
   /** A person put this version back after it was deleted: it may live again. */
   putBack(name: string, bytes: Buffer): void;
   /** The store is about to be wiped, history and all: what is known of order and deletions goes with it. */
@@ -78,6 +80,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   /** All tombstones that ever stood. */
   const tombstones = new Map<string, Version[]>();
   const restored = new Set<string>();
+  const deletedOnce = new Set<string>();
   /** Versions that only a history had that somebody wiped: a host that cannot see that believes them safe. */
   const wipedVersions = new Set<string>();
   let datesHold = true;
@@ -153,6 +156,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     inPlace: () => Uint8Array | undefined,
   ): void {
     const now = simulation.current?.machine.now() ?? simulation.now;
+    // What a program wrote into a file while that was replaced takes its place again, to be planned next.
+    const isLate = after !== undefined && (madeAt.get(after.id) ?? 0) > knownNow();
     if (before && before.id !== after?.id) {
       const marked = isMarkedForRemoval(name, before);
       if (copies(name, before.id) < 2 && !marked)
@@ -174,8 +179,6 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
         });
       const isDead = dead.get(name)?.has(before.id) ?? false;
       const isOld = isDead || isSuperseded(name, before.id);
-      // What a program wrote into a file while that was replaced takes its place again, to be planned next.
-      const isLate = after !== undefined && (madeAt.get(after.id) ?? 0) > knownNow();
       if (after && cloud.conditions && !isOld && !isLate && !isMarkedForRemoval(name, after)) {
         if (isSuperseded(name, after.id) && !wasBack(name, before.id, after.id))
           violate(
@@ -197,7 +200,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       restored.has(`${name} ${after?.id}`) || (before && after && isMarkedForRemoval(name, after));
     const buried = after && dead.get(name)?.get(after.id);
     // A host that looked before the deletion may still write; whoever looks next puts that right.
-    if (after && buried !== undefined && buried <= knownNow() && !mayLive())
+    if (after && buried !== undefined && buried <= knownNow() && !isLate && !mayLive())
       violate('what was deleted stays deleted', `${name}: ${label(after.id)} comes back into ${where}`);
   }
 
@@ -224,8 +227,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     label,
     made(bytes, what) {
       const version = versionIn(bytes);
-      if (!version || labels.has(version.id)) return;
-      labels.set(version.id, what);
+      if (!version) return;
+      if (!labels.has(version.id)) labels.set(version.id, what);
       madeAt.set(version.id, ++arrived);
     },
     native(name, bytes) {
@@ -237,6 +240,9 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       if (version) list.push({ id: version.id, ours: false, count: ++arrived });
       // Who writes next replaces nothing that it could know of.
       else arrivals.delete(name);
+    },
+    deleted(name) {
+      deletedOnce.add(name);
     },
     putBack(name, bytes) {
       const version = versionIn(bytes);
@@ -298,6 +304,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     object(area: StoreArea, name, before, after) {
       if (area === 'tombstone') {
         if (after) {
+          if (!deletedOnce.has(name)) violate('nothing is deleted that nobody deleted', name);
           const record = JSON.parse(Buffer.from(after).toString());
           const { version: id, lastRefreshMs: lastRefresh, expiredMs: expired } = record;
           const freshness = { ...(lastRefresh && { lastRefresh }), ...(expired && { expired }) };

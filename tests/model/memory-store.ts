@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { sha256, type VersionId } from '../../ts/src/credential/version.ts';
 import { commitAll } from '../../ts/src/stores/commit-all.ts';
+import { withPruned } from '../../ts/src/stores/pruned.ts';
 import {
   type CommitOutcome,
   type CommitStep,
@@ -37,6 +38,8 @@ type Area = 'current' | 'backup' | 'tombstone';
 export interface Cloud {
   readonly objects: Readonly<Record<Area, Map<string, CloudObject>>>;
   readonly history: Map<string, Map<string, HistoryEntry & { readonly arrived: number }>>;
+  /** Ids of what was taken out of history. */
+  readonly pruned: Map<string, readonly VersionId[]>;
   readonly aside: Map<string, Map<string, Buffer>>;
   config: CloudObject | undefined;
   readonly configHistory: Map<string, ConfigRecord>;
@@ -55,6 +58,7 @@ export function newCloud(now: () => number = Date.now): Cloud {
   return {
     objects: { current: new Map(), backup: new Map(), tombstone: new Map() },
     history: new Map(),
+    pruned: new Map(),
     aside: new Map(),
     config: undefined,
     configHistory: new Map(),
@@ -234,6 +238,31 @@ export function memoryStore(cloud: Cloud, memory: StoreMemory): Store {
                 }),
               ),
         ),
+      ),
+
+    prune: (entries) =>
+      entries.length === 0
+        ? Promise.resolve(0)
+        : request('prune the history', true, () => {
+            let removed = 0;
+            for (const { name, versions, superseded } of entries) {
+              const known = cloud.pruned.get(name) ?? [];
+              cloud.pruned.set(name, withPruned(known, superseded) ?? known);
+              for (const id of versions) if (cloud.history.get(name)?.delete(id)) removed++;
+            }
+            return removed;
+          }),
+
+    pruned: (names) =>
+      request(
+        'read what was pruned',
+        false,
+        () =>
+          new Map(
+            [...cloud.pruned]
+              .map(([name, ids]) => [name as HistoryRecord['name'], ids] as const)
+              .filter(([name]) => !names || names.includes(name)),
+          ),
       ),
 
     readConfig: () => request('read the config', false, () => cloud.config),

@@ -5,8 +5,10 @@ import { CASES } from './cases/cases.ts';
 
 const WORLDS = 1000;
 const PER_SEED = 50;
-/** Drawn anew each time; printed if it finds something. */
-const SECONDS = 60;
+/** On a slow machine fewer worlds are played. */
+const SECONDS = 45;
+/** The same for every change, so that what fails here was broken by it; `make prove` draws others each time. */
+const FIRST_SEED = 1;
 
 const search = await loadSearch();
 
@@ -23,15 +25,14 @@ describe('stories in which a promise was once broken', () => {
 
 test(`${WORLDS} random worlds, and no promise broken`, { timeout: 240_000 }, async () => {
   const figures = search.newFigures();
-  const first = Math.floor(Math.random() * 1_000_000_000);
   const start = Date.now();
   let worlds = 0;
-  for (let seed = first; worlds < WORLDS && Date.now() - start < SECONDS * 1000; seed++) {
+  for (let seed = FIRST_SEED; worlds < WORLDS && Date.now() - start < SECONDS * 1000; seed++) {
     const found = await search.search(seed, PER_SEED, figures);
     expect(found && `PROVE_SEED=${found.seed}\n${found.words}\n${found.message}`).toBeUndefined();
     worlds += PER_SEED;
   }
-  console.info(`${worlds} worlds from seed ${first}: ${JSON.stringify(figures)}`);
+  console.info(`${worlds} worlds from seed ${FIRST_SEED}: ${JSON.stringify(figures)}`);
 });
 
 test('the same story is the same every time', async () => {

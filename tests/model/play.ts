@@ -110,6 +110,11 @@ async function playRuns(
       program: () => run(request(world, host, each.command)),
     };
   });
+  for (const { each, host, process } of tasks) {
+    if (each.powerLoss === undefined) continue;
+    // With the power all that runs on the machine goes.
+    process.alsoDying = tasks.filter((other) => other.host === host).map((other) => other.process);
+  }
   figures.runs += tasks.length;
   const [only] = tasks;
   const endings: Ending<RunReport>[] =

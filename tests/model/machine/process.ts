@@ -27,6 +27,8 @@ export interface Process {
   readonly faults: ReadonlyMap<number, Fault>;
   /** What happens first at a point. */
   readonly interrupts: ReadonlyMap<number, () => void>;
+  /** Killed with it. */
+  alsoDying: readonly Process[];
   /** Called once it was killed. */
   onDeath: (() => void) | undefined;
   /** What it changed, in words, for stories. */
@@ -48,6 +50,7 @@ export function newProcess(
     points: 0,
     writes: 0,
     dead: false,
+    alsoDying: [],
     crashAt: options.crashAt,
     faults: options.faults ?? new Map(),
     interrupts: options.interrupts ?? new Map(),
@@ -174,6 +177,7 @@ export function kill(process: Process): void {
   if (process.dead) return;
   process.dead = true;
   process.onDeath?.();
+  for (const other of process.alsoDying) kill(other);
 }
 
 /** How a process ended. */

@@ -98,7 +98,7 @@ export function plan(base: Base, snapshot: Snapshot, permissions: Permissions, o
 export function effectiveBase(base: Base, snapshot: Snapshot, name: CredentialName): BaseEntry | undefined {
   const seen = snapshot.credentials.get(name);
   const entry = baseFor(base, snapshot, name);
-  return seen ? adoptOwnWrite(base, name, entry, seen) : entry;
+  return seen ? adoptOwnWrite(base, snapshot, name, entry, seen) : entry;
 }
 
 /** What is to be true of one credential. */
