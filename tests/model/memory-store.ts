@@ -3,9 +3,9 @@
  * another host may go on, the store may fail, or the host may be killed.
  */
 import { createHash } from 'node:crypto';
+import type { CredentialName } from '../../ts/src/credential/name.ts';
 import { sha256, type VersionId } from '../../ts/src/credential/version.ts';
 import { commitAll } from '../../ts/src/stores/commit-all.ts';
-import { withPruned } from '../../ts/src/stores/pruned.ts';
 import {
   type CommitOutcome,
   type CommitStep,
@@ -38,7 +38,6 @@ type Area = 'current' | 'backup' | 'tombstone';
 export interface Cloud {
   readonly objects: Readonly<Record<Area, Map<string, CloudObject>>>;
   readonly history: Map<string, Map<string, HistoryEntry & { readonly arrived: number }>>;
-  /** Ids of what was taken out of history. */
   readonly pruned: Map<string, readonly VersionId[]>;
   readonly aside: Map<string, Map<string, Buffer>>;
   config: CloudObject | undefined;
@@ -240,30 +239,26 @@ export function memoryStore(cloud: Cloud, memory: StoreMemory): Store {
         ),
       ),
 
-    prune: (entries) =>
-      entries.length === 0
-        ? Promise.resolve(0)
-        : request('prune the history', true, () => {
-            let removed = 0;
-            for (const { name, versions, superseded } of entries) {
-              const known = cloud.pruned.get(name) ?? [];
-              cloud.pruned.set(name, withPruned(known, superseded) ?? known);
-              for (const id of versions) if (cloud.history.get(name)?.delete(id)) removed++;
-            }
-            return removed;
-          }),
+    async prune(entries) {
+      let removed = 0;
+      for (const { name, versions, superseded } of entries) {
+        await request(`note what is pruned of ${name}`, true, () => {
+          cloud.pruned.set(name, [...new Set([...(cloud.pruned.get(name) ?? []), ...superseded])]);
+        });
+        for (const id of versions)
+          await request(`prune ${id.slice(0, 6)} of ${name}`, true, () => {
+            if (cloud.history.get(name)?.delete(id)) removed++;
+          });
+      }
+      return removed;
+    },
 
     pruned: (names) =>
-      request(
-        'read what was pruned',
-        false,
-        () =>
-          new Map(
-            [...cloud.pruned]
-              .map(([name, ids]) => [name as HistoryRecord['name'], ids] as const)
-              .filter(([name]) => !names || names.includes(name)),
-          ),
-      ),
+      request('pruned', false, () => {
+        const wanted = names as readonly string[] | undefined;
+        const all = [...cloud.pruned].filter(([name]) => wanted?.includes(name) ?? true);
+        return new Map(all.map(([name, ids]) => [name as CredentialName, ids]));
+      }),
 
     readConfig: () => request('read the config', false, () => cloud.config),
 

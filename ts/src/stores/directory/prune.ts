@@ -5,7 +5,6 @@ import { historyKey, PRUNED_PREFIX, parsePrunedKey, prunedKey } from '../layout.
 import { parsePruned, prunedBytes, withPruned } from '../pruned.ts';
 import type { PruneEntry } from '../store.ts';
 import type { Files } from './files.ts';
-
 import type { HeldLock } from './lock.ts';
 
 /** Takes versions out of history, their ids kept first. The store's lock is held. */
