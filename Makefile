@@ -5,11 +5,12 @@ TS := ts
 
 NIX := nix --extra-experimental-features 'nix-command flakes'
 
-.PHONY: help demo test bench watch-idle bundles check format clean build switch status rollback unswitch deps-hash
+.PHONY: help demo test prove bench watch-idle bundles check format clean build switch status rollback unswitch deps-hash
 
 help:
 	@echo "make demo      two homes, one store: the main job in half a minute, checked"
 	@echo "make test      all tests"
+	@echo "make prove     random worlds for PROVE_SECONDS (1800): crashes, races, lost state, bad clocks; PROVE_SEED=N replays"
 	@echo "make bench     figures against the shell scripts' way (BENCH_JSON=file for JSON)"
 	@echo "make watch-idle   what watch costs at rest, in ten minutes"
 	@echo "make bundles   ts/dist/*.mjs"
@@ -38,6 +39,9 @@ demo: bundles $(VENV)/.done
 
 test: bundles check $(VENV)/.done
 	@cd $(TS) && npx vitest run
+
+prove: $(TS)/node_modules/.package-lock.json
+	@node $(TS)/node_modules/tsx/dist/cli.mjs tests/model/prove.ts
 
 bench: bundles $(VENV)/.done
 	@node $(TS)/node_modules/tsx/dist/cli.mjs tests/bench/bench.ts

@@ -43,6 +43,7 @@ let
     CLIPROXY_HOME = option "dataDir";
     CLIPROXY_CCS_DIR = option "ccsDir";
     CLIPROXY_BIN = option "package";
+    CLIPROXY_STORE_MODE = option "nativeStore";
     CLIPROXY_ENV_FILE = option "environmentFiles";
     CLIPROXY_ENV_FILE_OPTION = option "environmentFiles";
     CLIPROXY_CONFIG_TEMPLATE = option "templateFile";

@@ -27,6 +27,7 @@ in
     proxy = lib.getExe cfg.package;
     inherit (cfg)
       dataDir
+      nativeStore
       ccsDir
       logDir
       ;

@@ -57,7 +57,7 @@ let
   );
 
   adoptLogins = pkgs.writeShellScript "cliproxyapi-adopt-logins" ''
-    PATH=${lib.makeBinPath [ pkgs.coreutils ]} exec ${pkgs.runtimeShell} ${./adopt-logins.sh} ${lib.escapeShellArg dataDir}
+    PATH=${lib.makeBinPath [ pkgs.coreutils ]} exec ${pkgs.runtimeShell} ${./adopt-logins.sh} ${lib.escapeShellArg dataDir} ${lib.escapeShellArg rendered.authDir}
   '';
 
   # The proxy does not say when it is ready: units after it find its port open.
@@ -166,7 +166,7 @@ in
     # Watched before any service has run, and never root's.
     systemd.tmpfiles.settings."10-cliproxyapi" = lib.genAttrs [
       dataDir
-      "${dataDir}/objectstore"
+      (builtins.dirOf rendered.authDir)
       rendered.authDir
     ] (_: {
       d = {

@@ -158,8 +158,23 @@ in
 
     dataDir = mkOption (inHome ".cli-proxy-api" "/var/lib/cliproxyapi" // {
       type = ours.directory;
-      description = "The proxy's directory: its config, and credentials in `objectstore/auths`.";
+      description = "The proxy's directory: its config, and credentials in `objectstore/auths` (`pgstore/auths`, `gitstore/auths` with that `nativeStore`).";
     });
+
+    nativeStore = mkOption {
+      type = types.nullOr (
+        types.enum [
+          "s3"
+          "postgres"
+          "git"
+        ]
+      );
+      default = null;
+      description = ''
+        The store that the proxy talks to itself (CLIProxyAPI's native store; its variables are in `environmentFiles`),
+        with our programs beside it. Null: only our programs talk to the store, and the proxy runs on files.
+      '';
+    };
 
     ccsDir = mkOption (inHome ".ccs/cliproxy/auth" null // {
       type = types.nullOr ours.directory;

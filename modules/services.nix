@@ -6,6 +6,7 @@
 #   proxy             the proxy's program
 #   path              directories for PATH
 #   dataDir           the proxy's directory; credentials are in objectstore/auths below
+#   nativeStore       "s3", "postgres" or "git": the proxy talks to this store itself; null: it does not
 #   ccsDir            CCS's directory, or null
 #   environment       the user's variables
 #   environmentFile   system scope: for EnvironmentFile=; or null
@@ -30,6 +31,7 @@ let
   defaults = {
     scope = "user";
     path = [ ];
+    nativeStore = null;
     ccsDir = null;
     environment = { };
     environmentFile = null;
@@ -63,7 +65,14 @@ let
   afterPrefix = prefix: text: builtins.substring (builtins.stringLength prefix) (-1) text;
   join = builtins.concatStringsSep;
 
-  authDir = "${s.dataDir}/objectstore/auths";
+  # A native proxy keeps each store's credentials in a folder of its own (cmd/server/main.go).
+  folder =
+    {
+      postgres = "pgstore";
+      git = "gitstore";
+    }
+    .${toString s.nativeStore} or "objectstore";
+  authDir = "${s.dataDir}/${folder}/auths";
   watched = [ authDir ] ++ (if s.ccsDir == null then [ ] else [ s.ccsDir ]);
 
   programs = {
@@ -93,6 +102,7 @@ let
     CLIPROXY_HOME = s.dataDir;
     CLIPROXY_CCS_DIR = if s.ccsDir == null then "" else s.ccsDir;
     CLIPROXY_BIN = s.proxy;
+    CLIPROXY_STORE_MODE = when (s.nativeStore != null) "native";
     CLIPROXY_ENV_FILE =
       if s.environmentFiles == null then
         null

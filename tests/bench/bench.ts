@@ -3,7 +3,8 @@
  * (A B C A B C ...), and a ratio is the median of the rounds' ratios, so that a busy machine slows both sides of it.
  * Requests are counted in runs of their own.
  *
- * BENCH_QUICK=1: few rounds, 2,000 credentials instead of 10,000. BENCH_JSON: a file that gets everything as JSON.
+ * BENCH_QUICK=1: few rounds, 2,000 credentials instead of 10,000. BENCH_ONLY=stores: the table of the stores alone.
+ * BENCH_JSON: a file that gets everything as JSON.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
@@ -32,6 +33,8 @@ const ROUNDS = QUICK
   : { small: 9, middle: 5, large: 3, startUp: 25 };
 const SIZES = { small: 5, middle: 1000, large: QUICK ? 2000 : 10_000 };
 
+const STORES_TITLE = `Stores, ${SIZES.middle} credentials: median ms (and times the directory store)`;
+
 async function main(): Promise<void> {
   const cleanUps: (() => unknown)[] = [];
   const cleanUp = async () => {
@@ -41,8 +44,13 @@ async function main(): Promise<void> {
     process.once(signal, () => void cleanUp().finally(() => process.exit(1)));
   }
   try {
-    const contestants = await takePart();
     const around = await surroundings(cleanUps);
+    if (process.env.BENCH_ONLY === 'stores') {
+      const table = storesTable(await compareStores(SIZES.middle, ROUNDS.middle, around, cleanUps));
+      process.stdout.write(`\n${STORES_TITLE}\n\n${table}\n`);
+      return;
+    }
+    const contestants = await takePart();
     const results: Results = {
       ...(await runAll(contestants, around)),
       ours: contestants.filter((contestant) => contestant.ours).map(({ name }) => name),
@@ -118,7 +126,7 @@ function print(results: Results, stores: StoreColumns, reached: readonly Figure[
     ['Time and memory', timesTable(results)],
     ['Growth', growthTable(results)],
     ['Requests', requestsTable(results)],
-    [`Stores, ${SIZES.middle} credentials: median ms (and times the directory store)`, storesTable(stores)],
+    [STORES_TITLE, storesTable(stores)],
     ['Figures', figuresTable(reached)],
   ];
   for (const [title, text] of parts) process.stdout.write(`\n${title}\n\n${text}\n`);

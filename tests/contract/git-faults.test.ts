@@ -798,9 +798,10 @@ describe('a proxy with its native store on', () => {
 
   test('writes at the same time: nothing is overwritten that was not seen, and every version that we replaced is kept', async () => {
     const store = await prepared();
+    // Before the first of the writes that are counted, so that none of those is the oldest line.
+    config(world, 'core.logAllRefUpdates', 'always');
     await store.commit([create('shared.json', credential('start'))]);
     const proxy = await nativeWriter(join(world.home, 'proxy'), world.path, 'master');
-    config(world, 'core.logAllRefUpdates', 'always');
     let theirs = 0;
     let ours = 0;
     const until = Date.now() + 40_000;

@@ -297,7 +297,7 @@ describe.skipIf(!postgresServer)('the PostgreSQL store, when things go wrong', (
       const reader = await role();
       await outside.query(`GRANT USAGE ON SCHEMA "${schema.replaceAll('"', '""')}" TO ${reader.user}`);
       await outside.query(
-        `GRANT SELECT ON auth_store, config_store, sync_marker, sync_tombstones, sync_backup, sync_written, sync_history, sync_rejected, sync_config_history TO ${reader.user}`,
+        `GRANT SELECT ON auth_store, config_store, sync_marker, sync_tombstones, sync_backup, sync_written, sync_history, sync_pruned, sync_rejected, sync_config_history TO ${reader.user}`,
       );
       const store = open(dsn(reader), schema);
       expect(await store.prepare(MARKER)).toEqual(MARKER);
@@ -317,7 +317,7 @@ describe.skipIf(!postgresServer)('the PostgreSQL store, when things go wrong', (
       const user = await role();
       await outside.query(`GRANT USAGE ON SCHEMA "${schema.replaceAll('"', '""')}" TO ${user.user}`);
       await outside.query(
-        `GRANT SELECT, INSERT, UPDATE, DELETE ON auth_store, config_store, sync_marker, sync_tombstones, sync_backup, sync_written, sync_history, sync_rejected, sync_config_history TO ${user.user}`,
+        `GRANT SELECT, INSERT, UPDATE, DELETE ON auth_store, config_store, sync_marker, sync_tombstones, sync_backup, sync_written, sync_history, sync_pruned, sync_rejected, sync_config_history TO ${user.user}`,
       );
       const store = open(dsn(user), schema);
       expect(await store.prepare({ id: 'other', format: 1 })).toEqual(MARKER);
@@ -329,7 +329,7 @@ describe.skipIf(!postgresServer)('the PostgreSQL store, when things go wrong', (
       const user = await role();
       await outside.query(`GRANT USAGE ON SCHEMA "${schema.replaceAll('"', '""')}" TO ${user.user}`);
       await outside.query(
-        `GRANT SELECT ON auth_store, config_store, sync_marker, sync_tombstones, sync_backup, sync_written, sync_history, sync_rejected, sync_config_history TO ${user.user}`,
+        `GRANT SELECT ON auth_store, config_store, sync_marker, sync_tombstones, sync_backup, sync_written, sync_history, sync_pruned, sync_rejected, sync_config_history TO ${user.user}`,
       );
       await outside.query('ALTER TABLE auth_store ENABLE ROW LEVEL SECURITY');
       const error = await failure(() => open(dsn(user), schema).list());

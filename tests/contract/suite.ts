@@ -557,6 +557,75 @@ export function storeContract(name: string, makeFixture: () => Promise<StoreFixt
       });
     });
 
+    describe('pruning', () => {
+      const a = named('a.json');
+      const b = named('a.json/b.json');
+      const kept = (text: string) => entry(credential(text));
+      const idsOf = async (store: Store, each: CredentialName) =>
+        (await store.history([each])).map(({ id }) => id).sort();
+
+      test('what was pruned is gone from history, and its ids are remembered; all else stays as it was', async () => {
+        const store = await prepared();
+        const [old, older, stays] = [kept('old'), kept('older'), kept('stays')];
+        await store.commit([
+          { ...create('a.json', credential('now')), keep: [old, older, stays] },
+          { name: b, keep: [old] },
+        ]);
+        const before = await store.list();
+        const superseded = [older.id, old.id];
+        expect(await store.prune([{ name: a, versions: [old.id, older.id], superseded }])).toBe(2);
+
+        const other = open();
+        expect(await idsOf(other, a)).toEqual([stays.id]);
+        expect(await idsOf(other, b)).toEqual([old.id]);
+        expect(await readAll(other, [{ area: 'history', name: a, id: old.id }])).toEqual([
+          { kind: 'absent' },
+        ]);
+        expect((await other.pruned([a])).get(a)).toEqual(superseded);
+        expect((await other.pruned([b])).get(b) ?? []).toEqual([]);
+        expect([...(await other.pruned())].filter(([, ids]) => ids.length > 0)).toEqual([[a, superseded]]);
+        expect(await store.list()).toEqual(before);
+      });
+
+      test('ids add up in their order, without repetition', async () => {
+        const store = await prepared();
+        const [one, two, three] = [kept('1').id, kept('2').id, kept('3').id];
+        await store.prune([{ name: a, versions: [], superseded: [one, two] }]);
+        await store.prune([{ name: a, versions: [], superseded: [two, three, one] }]);
+        expect((await store.pruned([a])).get(a)).toEqual([one, two, three]);
+      });
+
+      test('hosts that prune the same credential at once all have their ids remembered', async () => {
+        const stores = [open(), open(), open(), open()];
+        for (const store of stores) await store.prepare(proposal());
+        const ids = stores.map((_, index) => kept(`host ${index}`).id);
+        await Promise.all(
+          stores.map((store, index) =>
+            store.prune([{ name: a, versions: [], superseded: ids.slice(index, index + 1) }]),
+          ),
+        );
+        expect([...((await open().pruned([a])).get(a) ?? [])].sort()).toEqual([...ids].sort());
+      });
+
+      test('what is not there is no error, and a version that was pruned can be kept again', async () => {
+        const store = await prepared();
+        const old = kept('old');
+        const entries = [{ name: a, versions: [old.id], superseded: [old.id] }];
+        await store.prune(entries);
+        await store.commit([{ name: a, keep: [old] }]);
+        expect(await idsOf(store, a)).toEqual([old.id]);
+        await store.prune(entries);
+        expect(await idsOf(store, a)).toEqual([]);
+        expect(await store.prune([])).toBe(0);
+      });
+
+      test('in a store that is not there nothing was pruned', async () => {
+        const store = open();
+        expect([...(await store.pruned())]).toEqual([]);
+        expect((await store.pruned([a])).get(a) ?? []).toEqual([]);
+      });
+    });
+
     describe('tombstones, history and what is kept aside', () => {
       test('a tombstone is listed, read, replaced and removed like a credential', async () => {
         const store = await prepared();

@@ -409,11 +409,13 @@ export async function baseOf({ stateDir }: Home): Promise<string> {
 /**
  * All below a directory: kinds, rights, contents, inodes and times. Two equal trees: nothing was touched.
  *
- * @param lockOf A home whose lock may have been taken in between.
+ * @param lockOf A home that may have run in between: its lock, and the note of its last run, do not count.
  */
 export async function tree(directory: string, lockOf?: Home): Promise<string[]> {
   const lines: string[] = [];
-  const locks = lockOf ? ['lock', 'lock-owner.json'].map((name) => join(lockOf.stateDir, name)) : [];
+  const locks = lockOf
+    ? ['lock', 'lock-owner.json', 'last-run.json'].map((name) => join(lockOf.stateDir, name))
+    : [];
   const visit = async (path: string) => {
     // Compiled code that Node keeps between runs is no state.
     if (locks.includes(path) || path.endsWith('/.cache')) return;

@@ -67,6 +67,8 @@ const OLD = version('old', 1);
 const NEW = version('new', 2);
 const OTHER = version('other', 2);
 const GONE = version('gone', 1);
+/** Taken out of history long ago. */
+const ANCIENT = version('ancient', 0);
 const TOMBSTONE = {
   name: named('gone.json'),
   version: GONE.id,
@@ -87,6 +89,7 @@ async function fill(store: Store): Promise<void> {
     { name: TOMBSTONE.name, keep: [kept(GONE, [], 2)], tombstone },
   ]);
   expect(outcomes.map(({ kind }) => kind)).toEqual(['done', 'done', 'done']);
+  await store.prune([{ name: named('rotated.json'), versions: [], superseded: [ANCIENT.id] }]);
   const words = { host: 'laptop', reason: 'rendered' };
   const keep = [OLD_CONFIG, CONFIG].map((bytes, index) => ({
     bytes,
@@ -111,9 +114,10 @@ async function run(
 }
 
 /** What a person would compare: versions, times and words, without the stores' own tags. */
-function essence({ credentials, config, configHistory }: Holdings) {
+function essence({ credentials, pruned, config, configHistory }: Holdings) {
   const id = (sighting: { kind: string; version?: { id: string } }) => sighting.version?.id ?? sighting.kind;
   return {
+    pruned: [...pruned].filter(([, ids]) => ids.length > 0),
     credentials: Object.fromEntries(
       [...credentials].sort().map(([name, { current: now, backup, tombstone, history }]) => [
         name,

@@ -22,7 +22,9 @@ afterEach(() => rmSync(directory, { recursive: true }));
 
 const at = (path: string) => join(directory, path);
 const adopt = () =>
-  execFileSync('bash', [join(root, 'modules/adopt-logins.sh'), directory], { encoding: 'utf8' });
+  execFileSync('bash', [join(root, 'modules/adopt-logins.sh'), directory, at('objectstore/auths')], {
+    encoding: 'utf8',
+  });
 const adopted = () => readdirSync(at('objectstore/auths')).sort();
 
 describe("logins that nixpkgs' own module left behind", () => {

@@ -18,6 +18,7 @@ import {
   winnerId,
 } from '../../ts/src/sync/model.ts';
 import { effectiveBase, plan } from '../../ts/src/sync/plan.ts';
+import { chosenAgain } from '../../ts/src/sync/rules/superseded.ts';
 import {
   type BaseSpec,
   type Cell,
@@ -319,9 +320,12 @@ test('no file is replaced by a version that this host knows was replaced, while 
       const { decision } = credential;
       if (decision.kind !== 'spread' || decision.winner.from === 'merge') continue;
       const seen = seenIn(snapshot, credential);
-      const superseded = new Set(effectiveBase(base, snapshot, credential.name)?.superseded);
+      const entry = effectiveBase(base, snapshot, credential.name);
+      const superseded = new Set(entry?.superseded);
       if (!superseded.has(winnerId(decision.winner)) || seen.tombstone || decision.reason.includes('guard'))
         continue;
+      // Another host chose it since.
+      if (chosenAgain(seen.store, entry?.agreed, snapshot.now) === winnerId(decision.winner)) continue;
       const others = PLACES.flatMap((place) => {
         const there = seen[place];
         return there.kind === 'version' && !superseded.has(there.version.id) ? [there.version.id] : [];

@@ -1063,6 +1063,18 @@ const crashes: Case[] = [
   },
   {
     section: 'Crashes',
+    case: 'killed after B, and S holds another version by now: another host put that there since, and it counts',
+    base: { agreed: v1, intent: { version: v1noted, held: ['auth'], supersedes: [] } },
+    places: { auth: v1noted, ccs: v1noted, store: v1, backup: v1noted },
+    history: [{ version: v1 }, { version: v1noted }],
+    expect: {
+      decision: 'spread',
+      winner: v1,
+      actions: ['write backup', 'write auth', 'write ccs'],
+    },
+  },
+  {
+    section: 'Crashes',
     case: 'killed before the store write: the next run writes it',
     base: { agreed: v1, intent: { version: v2, held: ['auth'], supersedes: [v1] } },
     places: { auth: v2, ccs: v1, store: unread(v1), backup: unread(v1) },

@@ -18,7 +18,9 @@ import { onTestFinished } from 'vitest';
 import type { CredentialName } from '../../ts/src/credential/name.ts';
 import { directoryStore } from '../../ts/src/stores/directory.ts';
 import { type Store, StoreError } from '../../ts/src/stores/store.ts';
+import type { Choices } from '../../ts/src/sync/look.ts';
 import type { LocalPlace } from '../../ts/src/sync/model.ts';
+import type { HistoryKeep } from '../../ts/src/sync/retention.ts';
 import { type RunReport, type RunRequest, run } from '../../ts/src/sync/run.ts';
 
 export type Content = Readonly<Record<string, unknown>>;
@@ -41,6 +43,8 @@ export interface RunOptions {
   readonly dryRun?: boolean;
   readonly allowDelete?: readonly string[];
   readonly lockWaitMs?: number;
+  readonly choices?: Choices;
+  readonly historyKeep?: HistoryKeep;
   /** Puts something between the run and the store. */
   readonly through?: (store: Store) => Store;
 }
@@ -49,6 +53,7 @@ export interface Host {
   readonly name: string;
   readonly directories: Readonly<Record<LocalPlace, string>>;
   readonly stateDir: string;
+  readonly storePath: string;
   run(options?: RunOptions): Promise<RunReport>;
   /** Runs, and throws unless the run says that all is done. */
   sync(options?: RunOptions): Promise<RunReport>;
@@ -121,6 +126,8 @@ function makeHost(root: string, storePath: string, name: string, ccs: boolean): 
     lockWaitMs: options.lockWaitMs ?? 10_000,
     dryRun: options.dryRun ?? false,
     allowDelete: new Set((options.allowDelete ?? []) as CredentialName[]),
+    ...(options.choices && { choices: options.choices }),
+    ...(options.historyKeep && { historyKeep: options.historyKeep }),
     openStore: async (state) => {
       const store = directoryStore({ path: storePath }, state.memory('dir'));
       return options.through ? options.through(store) : store;
@@ -130,6 +137,7 @@ function makeHost(root: string, storePath: string, name: string, ccs: boolean): 
     name,
     directories,
     stateDir,
+    storePath,
     run: (options = {}) => run(request(options)),
     async sync(options = {}) {
       const report = await host.run(options);

@@ -26,6 +26,7 @@ export const table = {
     template: '/nix/store/template.yaml',
     extraArgs: ['-local-model', '-flag=$x y'],
     interval: 60,
+    nativeStore: 'postgres',
     systemdVersion: 256,
   },
   /** Only the proxy, on a config that is a user's own. */

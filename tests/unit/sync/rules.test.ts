@@ -69,9 +69,9 @@ describe('the base belongs to the places that it was made of', () => {
 describe('our own store write, noted ahead of a crash', () => {
   const intent = { version: v2, held: ['auth'] as const, supersedes: [v1] };
   const adopted = (world: World) => {
-    const { base, entry, seen } = given(world);
+    const { base, snapshot, entry, seen } = given(world);
     if (!seen) throw new Error('nothing was seen');
-    return adoptOwnWrite(base, A, entry, seen);
+    return adoptOwnWrite(base, snapshot, A, entry, seen);
   };
 
   test('is the base where it arrived', () => {

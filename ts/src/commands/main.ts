@@ -1,11 +1,22 @@
-import { Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { printable } from '../credential/name.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { VERSION } from '../version.ts';
 import { defineDoctor } from './doctor.ts';
+import { defineForget } from './forget.ts';
+import { defineHistory } from './history.ts';
 import { defineMigrate } from './migrate.ts';
-import { type CommonOptions, EXIT, type ExitCode, explain, type RunOptions, storeOption } from './options.ts';
+import {
+  type CommonOptions,
+  commonOptions,
+  EXIT,
+  type ExitCode,
+  explain,
+  type RunOptions,
+} from './options.ts';
+import { defineRestore } from './restore.ts';
 import { defineServices } from './services.ts';
+import { defineStatus } from './status.ts';
 import { syncCommand } from './sync.ts';
 import { addLogFormat, terminalFor } from './terminal.ts';
 import { defineWatch } from './watch.ts';
@@ -69,6 +80,9 @@ Examples:
   cliproxyapi-sync sync --dry-run         what would be done, and why
   cliproxyapi-sync exec --claude-login    log in, with a sync before and after
   cliproxyapi-sync start                  sync, then become the proxy
+  cliproxyapi-sync status                 where each login stands
+  cliproxyapi-sync doctor                 what is wrong here, and what to type
+  cliproxyapi-sync history                what versions there were; restore brings one back
 
 Exit codes: 0 done; 1 something failed or was refused; 2 usage; 75 try again; 78 configuration.`,
     )
@@ -80,15 +94,20 @@ Exit codes: 0 done; 1 something failed or was refused; 2 usage; 75 try again; 78
     const command = define(name, `cliproxyapi-sync ${name}`, setExit).copyInheritedSettings(root);
     root.addCommand(command);
   }
-  root.addCommand(
-    defineMigrate(async (options, action) => setExit(await act(options, action))).copyInheritedSettings(root),
-  );
-  const services = defineServices(async (options, action) => setExit(await act(options, action)));
-  root.addCommand(services.copyInheritedSettings(root));
-  const doctor = defineDoctor(async (options, action) => setExit(await act(options, action)));
-  root.addCommand(doctor.copyInheritedSettings(root));
-  const watch = defineWatch(async (options, action) => setExit(await act(options, action)));
-  root.addCommand(watch.copyInheritedSettings(root));
+  const others = [
+    defineStatus,
+    defineDoctor,
+    defineHistory,
+    defineRestore,
+    defineForget,
+    defineMigrate,
+    defineServices,
+    defineWatch,
+  ];
+  for (const defineOther of others) {
+    const command = defineOther(async (options, action) => setExit(await act(options, action)));
+    root.addCommand(command.copyInheritedSettings(root));
+  }
   for (const command of root.commands) addLogFormat(command);
   return root;
 }
@@ -105,14 +124,7 @@ function define(
   typed: string,
   setExit: SetExit,
 ): Command {
-  const command = new Command(name)
-    .option(
-      '--env-file <path>',
-      'read variables from this file instead of CLIPROXY_ENV_FILE or ~/dotfiles/.env',
-    )
-    .addOption(storeOption())
-    .addOption(new Option('--verbose', 'say more').conflicts('quiet'))
-    .option('--quiet', 'say only what is wrong');
+  const command = commonOptions(new Command(name));
   if (name === 'start' || name === 'exec') {
     return command
       .description(DESCRIPTIONS[name])

@@ -1,5 +1,5 @@
 /** What all commands share: their options, and how they end. */
-import { Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { type CredentialName, parseName, printable } from '../credential/name.ts';
 import { SettingsError } from '../settings/settings-error.ts';
 import { StoreError } from '../stores/store.ts';
@@ -11,11 +11,6 @@ import type { Level, Terminal } from '../terminal/terminal.ts';
 export const STORE_KINDS = { postgres: 'postgres', s3: 's3', git: 'git', local: 'directory' } as const;
 export type StoreName = keyof typeof STORE_KINDS;
 export const STORE_NAMES = Object.keys(STORE_KINDS) as readonly StoreName[];
-
-/** `--store` */
-export function storeOption(): Option {
-  return new Option('--store <kind>', 'use this store, whatever else is configured').choices(STORE_NAMES);
-}
 
 /** As commander gives them. */
 export interface CommonOptions {
@@ -30,6 +25,23 @@ export interface CommonOptions {
 export interface RunOptions extends CommonOptions {
   readonly dryRun?: boolean;
   readonly allowDelete?: readonly string[];
+}
+
+/** Runs a command's work and takes its exit code. */
+export type Act = (options: RunOptions, action: (terminal: Terminal) => Promise<number>) => Promise<void>;
+
+/** The options of every command that reads settings. */
+export function commonOptions(command: Command): Command {
+  return command
+    .option(
+      '--env-file <path>',
+      'read variables from this file instead of CLIPROXY_ENV_FILE or ~/dotfiles/.env',
+    )
+    .addOption(
+      new Option('--store <kind>', 'use this store, whatever else is configured').choices(STORE_NAMES),
+    )
+    .addOption(new Option('--verbose', 'say more').conflicts('quiet'))
+    .option('--quiet', 'say only what is wrong');
 }
 
 /** Exit codes, as sysexits(3) has them where it has one. */

@@ -1,6 +1,8 @@
 import type { Settings } from '../settings/settings.ts';
 import { loadSettings } from '../settings/settings.ts';
 import { openStore } from '../stores/open.ts';
+import { recordRun } from '../sync/last-run.ts';
+import type { Choices } from '../sync/look.ts';
 import { type RunReport, run } from '../sync/run.ts';
 import { printReport, reportJson } from '../terminal/report.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -18,7 +20,7 @@ export async function syncCommand(
   const allowDelete = credentialNames(options.allowDelete);
   const settings = await settingsFor(options, terminal);
   const dryRun = options.dryRun === true;
-  const once = () => runOnce(command, settings, terminal, { dryRun, allowDelete });
+  const once = () => runOnce(command, settings, terminal, { dryRun, allowDelete, tidy: true });
   const say = (report: RunReport) => {
     if (options.json) terminal.json(reportJson(command, report, dryRun));
     printReport(command, report, { dryRun, json: options.json === true }, terminal);
@@ -53,9 +55,13 @@ export async function runOnce(
     readonly allowDelete?: ReturnType<typeof credentialNames>;
     readonly signal?: AbortSignal;
     readonly lockWaitMs?: number;
+    /** Whether history may be pruned after it, where the command writes the store. */
+    readonly tidy?: boolean;
+    readonly choices?: Choices;
   } = {},
 ): Promise<RunReport> {
-  return run({
+  const started = Date.now();
+  const report = await run({
     permissions: { store: command !== 'hydrate' },
     authDir: settings.authDir,
     otherAuthDirs: settings.otherAuthDirs,
@@ -67,9 +73,18 @@ export async function runOnce(
     allowDelete: options.allowDelete ?? new Set(),
     openStore: (state) => openStore(settings.store, state.memory, settings.stateDir),
     ...(options.signal && { signal: options.signal }),
+    ...(options.choices && { choices: options.choices }),
+    ...(options.tidy &&
+      settings.historyKeep &&
+      command !== 'hydrate' && { historyKeep: settings.historyKeep }),
     onEvent(event) {
       if (event.kind === 'phase') terminal.verbose(event.text);
       if (event.kind === 'progress') terminal.progress(command, event.done, event.total);
     },
   });
+  const { exitCode, store } = report;
+  // One that never began says nothing of how things stand, nor does one for some credentials alone.
+  if (!options.dryRun && !options.choices && store.location !== '')
+    await recordRun(settings.stateDir, { command, time: started, exitCode, store: store.location });
+  return report;
 }

@@ -1,4 +1,7 @@
-import { parseInstant } from './time.ts';
+import { restoredFreshness } from './restored.ts';
+import { counted, parseInstant } from './time.ts';
+
+export { MAX_AHEAD_MS } from './time.ts';
 
 /** The two times of a version that say how fresh it is. Milliseconds since 1970; absent if it has none. */
 export interface Freshness {
@@ -6,14 +9,16 @@ export interface Freshness {
   readonly expired?: number;
 }
 
-/** A time further ahead of now than this counts as absent: a clock that is wrong must not win for ever. */
-export const MAX_AHEAD_MS = 24 * 60 * 60 * 1000;
+/**
+ * The times that a credential's content counts with: its own, or those that a person gave it by restoring it.
+ * Far-off ones are kept here: whether they count depends on `now`.
+ */
+export function freshnessOf(content: Readonly<Record<string, unknown>>): Freshness {
+  return restoredFreshness(content) ?? ownFreshness(content);
+}
 
-/** The times of a credential's content. Far-off ones are kept here: whether they count depends on `now`. */
-export function freshnessOf(content: {
-  readonly last_refresh?: unknown;
-  readonly expired?: unknown;
-}): Freshness {
+/** The times that the proxy wrote, whatever they count as. */
+export function ownFreshness(content: Readonly<Record<string, unknown>>): Freshness {
   const lastRefresh = parseInstant(content.last_refresh);
   const expired = parseInstant(content.expired);
   return {
@@ -31,10 +36,6 @@ export function compareFreshness(a: Freshness, b: Freshness, now: number): numbe
     compareInstants(counted(a.lastRefresh, now), counted(b.lastRefresh, now)) ||
     compareInstants(counted(a.expired, now), counted(b.expired, now))
   );
-}
-
-function counted(instant: number | undefined, now: number): number | undefined {
-  return instant !== undefined && instant <= now + MAX_AHEAD_MS ? instant : undefined;
 }
 
 function compareInstants(a: number | undefined, b: number | undefined): number {

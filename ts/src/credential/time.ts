@@ -1,3 +1,6 @@
+/** A time further ahead of now than this counts as absent: a clock that is wrong must not win for ever. */
+export const MAX_AHEAD_MS = 24 * 60 * 60 * 1000;
+
 /** Numbers at or above this are milliseconds since 1970, below it seconds: 1e11 seconds is the year 5138. */
 const MILLISECONDS_FROM = 1e11;
 
@@ -30,4 +33,9 @@ function fromEpoch(value: number): number | undefined {
 
 function atMostYear9999(instant: number): number | undefined {
   return instant > 0 && instant < 253402300800000 ? instant : undefined;
+}
+
+/** An instant, if it counts at all. */
+export function counted(instant: number | undefined, now: number): number | undefined {
+  return instant !== undefined && instant <= now + MAX_AHEAD_MS ? instant : undefined;
 }

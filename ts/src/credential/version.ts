@@ -9,6 +9,7 @@ import {
   nestingDepth,
   proxyJson,
 } from './json.ts';
+import { RESTORED_FIELD } from './restored.ts';
 
 /** SHA-256 of a version's canonical JSON, lower-case hex. */
 export type VersionId = string & { readonly __brand: 'VersionId' };
@@ -26,7 +27,14 @@ export type Parsed =
   | { readonly ok: false; readonly reason: string };
 
 /** The fields that one refresh writes together: taken from one version, never mixed. */
-export const TOKEN_FIELDS = ['access_token', 'refresh_token', 'id_token', 'expired', 'last_refresh'] as const;
+export const TOKEN_FIELDS = [
+  'access_token',
+  'refresh_token',
+  'id_token',
+  'expired',
+  'last_refresh',
+  RESTORED_FIELD,
+] as const;
 
 /**
  * Reads a credential: a JSON object with a non-empty string `type`, UTF-8, with or without a byte order mark.

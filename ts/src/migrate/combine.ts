@@ -41,6 +41,7 @@ export function planTarget(
       backup: other.backup,
       tombstone: laterTombstone(held, other),
       history: union(other.history, held.history),
+      pruned: [...(to.pruned.get(name) ?? []), ...(from.pruned.get(name) ?? [])],
     });
   }
   const places = { auth: LISTED, ccs: LISTED, store: LISTED, backup: LISTED };
@@ -119,6 +120,22 @@ export function missingHistory(from: Holdings, to: Holdings): readonly HistoryRe
   return [...from.credentials].flatMap(([name, { history }]) => {
     const there = new Set((to.credentials.get(name) ?? NOTHING_HELD).history.map(({ id }) => id));
     return history.filter(({ id }) => !there.has(id));
+  });
+}
+
+/** Ids of pruned versions that the target does not know so, and does not hold: there they are what is current. */
+export function missingPruned(
+  from: Holdings,
+  to: Holdings,
+): readonly { readonly name: CredentialName; readonly superseded: readonly VersionId[] }[] {
+  return [...from.pruned].flatMap(([name, ids]) => {
+    const { current, backup } = to.credentials.get(name) ?? NOTHING_HELD;
+    const held = [current, backup].flatMap((sighting) =>
+      sighting.kind === 'version' ? [sighting.version.id] : [],
+    );
+    const known = new Set([...(to.pruned.get(name) ?? []), ...held]);
+    const superseded = ids.filter((id) => !known.has(id));
+    return superseded.length > 0 ? [{ name, superseded }] : [];
   });
 }
 

@@ -1,6 +1,7 @@
 /** Everything that one side of a migration holds: the current credentials, tombstones, history and the config. */
 import { readFile } from 'node:fs/promises';
 import type { CredentialName } from '../credential/name.ts';
+import type { VersionId } from '../credential/version.ts';
 import { errorCode } from '../files/atomic-write.ts';
 import {
   type ConfigRecord,
@@ -19,6 +20,8 @@ export interface Holdings {
   /** Whether the store is there at all. */
   readonly present: boolean;
   readonly credentials: ReadonlyMap<CredentialName, Held>;
+  /** Versions that were taken out of history. */
+  readonly pruned: ReadonlyMap<CredentialName, readonly VersionId[]>;
   readonly config: StoredObject | undefined;
   readonly configHistory: readonly ConfigRecord[];
   /** What lies beside credentials and cannot be copied. */
@@ -55,8 +58,13 @@ export async function holdingsOf(store: Store): Promise<Holdings> {
     const held = credentials.get(record.name) ?? NOTHING_HELD;
     credentials.set(record.name, { ...held, history: [...held.history, record] });
   }
-  const [config, configHistory] = await Promise.all([store.readConfig(), store.configHistory()]);
-  return { present: listing.present, credentials, config, configHistory, problems: snapshot.problems };
+  const [pruned, config, configHistory] = await Promise.all([
+    store.pruned(),
+    store.readConfig(),
+    store.configHistory(),
+  ]);
+  const { problems } = snapshot;
+  return { present: listing.present, credentials, pruned, config, configHistory, problems };
 }
 
 /** Where a proxy that used a store kept its copy, beside the logins of one that did not (cmd/server/main.go). */
@@ -86,6 +94,7 @@ export async function holdingsOfFiles(directory: string, configPath: string): Pr
   return {
     present: credentials.size > 0,
     credentials,
+    pruned: new Map(),
     config: config && { bytes: config, tag: '' },
     configHistory: [],
     problems: listing.problems,

@@ -14,7 +14,7 @@ import { apply, type CredentialResult } from '../sync/apply.ts';
 import { EMPTY_BASE } from '../sync/base.ts';
 import { checkMarker, STORE_FORMAT } from '../sync/run.ts';
 import { newMarkerId, type State } from '../sync/state.ts';
-import { missingHistory, missingTombstones, planTarget, unknownToSource } from './combine.ts';
+import { missingHistory, missingPruned, missingTombstones, planTarget, unknownToSource } from './combine.ts';
 import { type ConfigResult, configResult, copyConfig, copyHistory, copyTombstones } from './copy.ts';
 import { type Holdings, holdingsOf } from './holdings.ts';
 import { verify } from './verify.ts';
@@ -126,6 +126,7 @@ export async function migrate(request: MigrateRequest): Promise<MigrateReport> {
     checkpoint();
     const history = await copyHistory(from, to, source.read, target, progress('history'));
     checkpoint();
+    await target.prune(missingPruned(from, to).map((entry) => ({ ...entry, versions: [] })));
     const tombstones = await copyTombstones(from, to, target, hostName);
     written.history += history.written;
     written.tombstones += tombstones.written;

@@ -1,5 +1,5 @@
 import type { Store } from '../stores/store.ts';
-import { missingTombstones, planTarget } from './combine.ts';
+import { missingPruned, missingTombstones, planTarget } from './combine.ts';
 import { configResult, damage, readHistory } from './copy.ts';
 import { type Holdings, holdingsOf } from './holdings.ts';
 
@@ -24,6 +24,8 @@ export async function verify(
   }
   for (const { name } of missingTombstones(from, to, host))
     wrong.set(name, `its deletion is not recorded in ${target.location}`);
+  for (const { name } of missingPruned(from, to))
+    wrong.set(`${name}, old versions`, `are not known as such in ${target.location}`);
   const records = [...from.credentials.values()].flatMap(({ history }) => history);
   for (let start = 0; start < records.length; start += BATCH) {
     const batch = records.slice(start, start + BATCH);

@@ -1,6 +1,8 @@
 import { hostname } from 'node:os';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
+import type { HistoryKeep } from '../sync/retention.ts';
 import { type EnvFile, readEnvFile } from './env-file.ts';
+import { historyKeepFrom } from './history-keep.ts';
 import { isWithin, type Paths, pathsFrom } from './paths.ts';
 import { SettingsError } from './settings-error.ts';
 import { chooseStore, STORE_VARIABLES, type StoreChoice, type StoreSettings } from './store-settings.ts';
@@ -28,6 +30,8 @@ export interface Settings extends StoreChoice {
   readonly storeMode: StoreMode;
   /** `CLIPROXY_LOCK_WAIT` in seconds, default 30: how long a run waits for another one. Here in milliseconds. */
   readonly lockWaitMs: number;
+  /** `CLIPROXY_HISTORY_KEEP`, default `20,90d`: how much history a run leaves. Undefined: all of it. */
+  readonly historyKeep: HistoryKeep | undefined;
   /** `CLIPROXY_HOST_NAME`, default this machine's name: what history calls this host. */
   readonly hostName: string;
   /** The env files that were read, the first named first. */
@@ -137,6 +141,7 @@ export function settingsFrom({
     configDefault: paths.variable('CLIPROXY_CONFIG_DEFAULT'),
     storeMode,
     lockWaitMs: lockWaitFrom(environment),
+    historyKeep: historyKeepFrom(lookup(environment, 'CLIPROXY_HISTORY_KEEP')),
     hostName: lookup(environment, 'CLIPROXY_HOST_NAME') ?? host,
     envFiles: files.map(({ path }) => path),
     environment,

@@ -10,6 +10,7 @@ import { fileError } from './directory/errors.ts';
 import { type FileAnswer, filesBelow } from './directory/files.ts';
 import { readHistoryFiles } from './directory/history.ts';
 import { type HeldLock, withLock } from './directory/lock.ts';
+import { pruneFiles, readPrunedFiles } from './directory/prune.ts';
 import { glanceOf } from './glance.ts';
 import { AREA_PREFIX, CONFIG_KEY, historyKey, MARKER_KEY, objectKey, SYNC_PREFIX } from './layout.ts';
 import { markerBytes, parseMarker, recallMarker, rememberMarker } from './marker.ts';
@@ -149,6 +150,13 @@ export function directoryStore(options: DirectoryOptions, memory: StoreMemory): 
     },
 
     history: (names) => guarded('list the history', () => readHistoryFiles(files, names)),
+
+    prune: async (entries) => {
+      if (entries.length === 0) return 0;
+      return guarded('prune the history', () => locked((held) => pruneFiles(files, held, entries)));
+    },
+
+    pruned: (names) => guarded('read what was pruned', () => readPrunedFiles(files, names)),
 
     readConfig: () =>
       guarded('read the config', async () => {

@@ -18,6 +18,8 @@ export const CONFIG_HISTORY_PREFIX = 'sync/config/';
 /** The parent of the marker and of all our records. */
 export const SYNC_PREFIX = 'sync/';
 export const HISTORY_PREFIX = 'sync/history/';
+export const PRUNED_PREFIX = 'sync/pruned/';
+const PRUNED_END = '/superseded';
 export const PROBE_PREFIX = 'sync/probe/';
 
 /** The key of a credential's object in one area. */
@@ -46,6 +48,17 @@ export function parseHistoryKey(key: string): { readonly name: string; readonly 
 }
 
 const HISTORY_KEY = /^sync\/history\/(?<name>.+)\/(?<id>[0-9a-f]{64})\.json$/s;
+
+/** Where the ids of pruned versions are, one a line. The last part keeps `a.json` and `a.json/b.json` apart. */
+export function prunedKey(name: string): string {
+  return `${PRUNED_PREFIX}${name}${PRUNED_END}`;
+}
+
+/** The credential's name in a key of `prunedKey`; undefined for any other key. */
+export function parsePrunedKey(key: string): string | undefined {
+  if (!key.startsWith(PRUNED_PREFIX) || !key.endsWith(PRUNED_END)) return undefined;
+  return key.slice(PRUNED_PREFIX.length, -PRUNED_END.length);
+}
 
 /** The key of a version of the config; `digest` is the SHA-256 of its bytes. */
 export function configHistoryKey(digest: string): string {

@@ -75,6 +75,27 @@ export interface Store {
   history(names?: readonly CredentialName[]): Promise<HistoryRecord[]>;
 
   /**
+   * Takes versions out of history for good (`sync/retention.ts` chooses them), and remembers in their stead which
+   * versions are known to have been replaced: `superseded` is from then on in `pruned`, in this order, without
+   * repetition, after what was there before.
+   *
+   * - MUST have `superseded` durable before the first version of that credential is removed.
+   * - MUST keep what other hosts put into `pruned` at the same time.
+   * - A version that is not there is no error. Only history is touched, never current objects or backup copies.
+   * - May forget the oldest of more than `MAX_PRUNED` ids of one credential: beyond them freshness alone decides.
+   * - To be called after `prepare` alone.
+   *
+   * @returns How many versions it removed.
+   * @throws StoreError if it failed; what was removed until then is gone, and `pruned` tells it.
+   */
+  prune(entries: readonly PruneEntry[]): Promise<number>;
+
+  /**
+   * What `prune` remembers of these credentials, or of all if none are named. Names without anything may be left out.
+   */
+  pruned(names?: readonly CredentialName[]): Promise<ReadonlyMap<CredentialName, readonly VersionId[]>>;
+
+  /**
    * The config in the store, byte for byte.
    *
    * @throws StoreError `refused` for one over `MAX_OBJECT_BYTES`.
@@ -238,6 +259,17 @@ export interface HistoryRecord extends Omit<HistoryEntry, 'bytes'> {
    */
   readonly arrived: number;
 }
+
+/** What is to be taken out of one credential's history. */
+export interface PruneEntry {
+  readonly name: CredentialName;
+  readonly versions: readonly VersionId[];
+  /** What history would no longer tell without these versions. */
+  readonly superseded: readonly VersionId[];
+}
+
+/** Ids that are remembered of one credential's pruned versions: some years of refreshes. */
+export const MAX_PRUNED = 10_000;
 
 export interface ConfigChange {
   readonly bytes: Uint8Array;

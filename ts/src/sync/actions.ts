@@ -114,7 +114,9 @@ function deleteActions(
     }
     actions.push(...aside(allowed, seen, where));
   }
-  if (decision.tag === undefined) actions.push({ kind: 'bury', tombstone: decision.tombstone, reason });
+  const { tombstone, over } = decision;
+  if (decision.tag === undefined)
+    actions.push({ kind: 'bury', tombstone, reason, ...(over !== undefined && { over }) });
   for (const place of storeFirst(allowed)) actions.push({ kind: 'remove', place, seen: seen[place], reason });
   return { actions, pending };
 }

@@ -130,8 +130,9 @@ export async function apply(
         unwritten: item.unwritten,
         ...(item.winner && { winner: item.winner }),
       });
-      if (complete && item.plan.decision.kind === 'delete' && !context.allowDelete.has(item.plan.name))
-        deleted.push(item.plan.name);
+      const { decision, name } = item.plan;
+      const counts = decision.kind === 'delete' && !decision.tombstone.forgotten;
+      if (complete && counts && !context.allowDelete.has(name)) deleted.push(name);
       context.onResult({ plan: item.plan, outcome, failures: item.failures });
     }
     // Without it the next run would only agree anew on what it finds; but what the store was given is to be known.

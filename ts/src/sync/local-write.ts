@@ -59,14 +59,17 @@ export async function removeLocal(
   seen: Sighting,
 ): Promise<LocalOutcome> {
   const path = localPath(directory, name);
+  const old = openOld(path);
   try {
     const now = readLocal(path);
     if (now.kind === 'absent') return { kind: 'done' };
     if (!isSame(now, seen)) return { kind: 'lost' };
     await unlink(path);
-    return { kind: 'done' };
+    return old === undefined ? { kind: 'done' } : await lookForLateWrite(old, seen);
   } catch (error) {
     return outcomeOf(error, path);
+  } finally {
+    if (old !== undefined) closeSync(old);
   }
 }
 

@@ -53,6 +53,8 @@ export interface CredentialSnapshot extends Readonly<Record<Place, Sighting>> {
   readonly tombstone: TombstoneSighting | undefined;
   /** Undefined where the planner has not asked for it yet; empty where there is none or no store. */
   readonly history: readonly HistoryRecord[] | undefined;
+  /** With `history`: versions that retention took out of it, each of them replaced long ago. */
+  readonly pruned?: readonly VersionId[];
 }
 
 export type Sighting =
@@ -98,6 +100,8 @@ export interface Tombstone {
   readonly freshness: Freshness;
   /** Name of the host that deleted it, for people. */
   readonly host: string;
+  /** Set where a person asked for it by name (`forget`): the guard has no say in it, on any host. */
+  readonly forgotten?: true;
   /** Milliseconds since 1970. */
   readonly time: number;
 }
@@ -205,6 +209,8 @@ export type Decision =
       readonly tombstone: Tombstone;
       /** Undefined if the tombstone is yet to be written. */
       readonly tag: Tag | undefined;
+      /** The tag of an older tombstone that the new one replaces. */
+      readonly over?: Tag;
       readonly reason: string;
     }
   /** Nothing is done, and why: a person must act, or the store must be back. */
@@ -233,7 +239,7 @@ export type Action = { readonly reason: string } & (
       readonly bytes: Uint8Array;
       readonly where: 'history' | 'host';
     }
-  | { readonly kind: 'bury'; readonly tombstone: Tombstone }
+  | { readonly kind: 'bury'; readonly tombstone: Tombstone; readonly over?: Tag }
   | { readonly kind: 'unbury'; readonly tag: Tag }
   | { readonly kind: 'write'; readonly place: Place; readonly seen: Sighting }
   | { readonly kind: 'remove'; readonly place: Place; readonly seen: Sighting }

@@ -32,6 +32,7 @@ import { join } from 'node:path';
 import { errorCode, writeFileAtomically } from '../files/atomic-write.ts';
 import { identify, isAlive, type ProcessIdentity } from '../files/process.ts';
 import type { StoreKind } from '../stores/store.ts';
+import type { Permissions } from './model.ts';
 
 /** What `start` notes of the native proxy that it becomes: `native-proxy.json` in the state directory. */
 export interface NativeProxy {
@@ -128,4 +129,19 @@ async function readNote(stateDir: string): Promise<NativeProxy | undefined> {
 
 function notePath(stateDir: string): string {
   return join(stateDir, 'native-proxy.json');
+}
+
+/** The request with what a native proxy forbids while it runs. */
+export function besideProxy<T extends { readonly authDir: string; readonly permissions: Permissions }>(
+  request: T,
+  proxy: Awaited<ReturnType<typeof findNativeProxy>>,
+): T & { readonly authBusy: string | undefined } {
+  const fills = proxy?.phase === 'starting' && proxy.authDir === request.authDir;
+  return {
+    ...request,
+    permissions: { ...request.permissions, ...(proxy?.store === 'git' && { proxyPushes: true }) },
+    authBusy: fills
+      ? `the proxy (process ${proxy.process.pid}) is about to fill it from the store`
+      : undefined,
+  };
 }

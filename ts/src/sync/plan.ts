@@ -11,7 +11,7 @@
  * 5. With nothing changed, gone from the auth dir or the CCS dir is a deletion.
  * 6. Otherwise every place is to hold what was last agreed: damage is healed, history included.
  *
- * Then the guard looks at all deletions together (`guard`), and what is decided becomes actions (`actions.ts`).
+ * What a person asked for by name (`restore`, `forget`) comes before all of it, once (`choice`). Then the guard looks at all deletions together (`guard`), and what is decided becomes actions (`actions.ts`).
  */
 
 import { mergeVersions } from '../credential/merge.ts';
@@ -35,10 +35,11 @@ import {
   type Tombstone,
 } from './model.ts';
 import { adoptOwnWrite, baseFor, changeOf } from './rules/change.ts';
+import { type Choice, chosen } from './rules/choice.ts';
 import { deletes, exists, guard, putBack } from './rules/guard.ts';
 import { needsHistory } from './rules/history.ts';
 import { isStale } from './rules/stale.ts';
-import { supersededVersions } from './rules/superseded.ts';
+import { chosenAgain, supersededVersions } from './rules/superseded.ts';
 import { lifeUnder } from './rules/tombstone.ts';
 import { twins } from './rules/twins.ts';
 import { type Candidate, inOrder } from './rules/winner.ts';
@@ -50,6 +51,8 @@ export interface PlanOptions {
   readonly allowDelete: ReadonlySet<CredentialName>;
   /** This host's name, for tombstones. */
   readonly host: string;
+  /** What a person asked for by name, over the rules (`restore`, `forget`). */
+  readonly choices?: ReadonlyMap<CredentialName, Choice>;
 }
 
 /**
@@ -63,7 +66,11 @@ export function plan(base: Base, snapshot: Snapshot, permissions: Permissions, o
     const seen = snapshot.credentials.get(name) as CredentialSnapshot;
     const entry = effectiveBase(base, snapshot, name);
     const twin = twinOf.get(name);
-    const decision = twin ? heldTwin(twin) : decide(name, seen, entry, snapshot, options.host);
+    const choice = options.choices?.get(name);
+    const decision = twin
+      ? heldTwin(twin)
+      : ((choice && chosen(name, choice, seen, entry, snapshot, options.host)) ??
+        decide(name, seen, entry, snapshot, options.host));
     return { name, seen, entry, decision };
   });
 
@@ -91,7 +98,7 @@ export function plan(base: Base, snapshot: Snapshot, permissions: Permissions, o
 export function effectiveBase(base: Base, snapshot: Snapshot, name: CredentialName): BaseEntry | undefined {
   const seen = snapshot.credentials.get(name);
   const entry = baseFor(base, snapshot, name);
-  return seen ? adoptOwnWrite(base, name, entry, seen) : entry;
+  return seen ? adoptOwnWrite(base, snapshot, name, entry, seen) : entry;
 }
 
 /** What is to be true of one credential. */
@@ -127,11 +134,17 @@ export function decide(
   }
 
   const inStore = versionsIn(seen, STORE_PLACES);
-  const superseded = supersededVersions(entry, seen.history, inStore.length > 0 ? inStore : recordIds(seen));
+  const superseded = supersededVersions(
+    entry,
+    seen.history,
+    inStore.length > 0 ? inStore : recordIds(seen),
+    seen.pruned,
+  );
   const change = (place: Place) => changeOf(seen[place], entry?.at[place]);
   const isChange = ({ version, places: holders }: Candidate) =>
     version.id !== entry?.agreed?.id && holders.some((place) => change(place) === 'changed');
-  const acceptable = present.filter(({ version }) => !superseded.has(version.id));
+  const chosen = chosenAgain(seen.store, entry?.agreed, now);
+  const acceptable = present.filter(({ version }) => version.id === chosen || !superseded.has(version.id));
   const changed = acceptable.filter(isChange);
   const fresh = changed.filter(
     (candidate) => !isStale(candidate.version, entry?.agreed, isRecorded(seen, candidate.version.id), now),
@@ -190,7 +203,7 @@ function decideBuried(
   now: number,
 ): Decision {
   const current = [...versionsIn(seen, STORE_PLACES), tombstone.version];
-  const superseded = supersededVersions(entry, seen.history, current);
+  const superseded = supersededVersions(entry, seen.history, current, seen.pruned);
   const living = present.filter((candidate) => lives(candidate, seen, tombstone, entry, superseded, now));
   const deleted = deletedWords(tombstone);
   if (living.length === 0) return { kind: 'delete', tombstone, tag, reason: deleted };

@@ -2,68 +2,44 @@
  * One run of `hydrate`, `backup` or `sync`: look, plan, apply, look again, under this host's lock. Never prints:
  * it reports events while it works and one report at the end.
  */
-import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CredentialName } from '../credential/name.ts';
-import { type Store, StoreError, type StoreListing, type StoreMarker } from '../stores/store.ts';
+import type { Store } from '../stores/store.ts';
 import { apply, type CredentialResult } from './apply.ts';
-import { EMPTY_BASE } from './base.ts';
 import { exclusively } from './exclusively.ts';
-import { busyListing, changedSince, type LocalListing, listLocal } from './local.ts';
+import { changedSince } from './local.ts';
 import { removeLeftovers, writeMarker } from './local-write.ts';
-import {
-  type Base,
-  type GuardReport,
-  LOCAL_PLACES,
-  type LocalPlace,
-  type Permissions,
-  type Plan,
-  type Problem,
-  type Snapshot,
-} from './model.ts';
-import { findNativeProxy } from './native-proxy.ts';
-import { plan } from './plan.ts';
+import { type LookRequest, look, Stopped, untilAborted } from './look.ts';
+import { type GuardReport, LOCAL_PLACES, type LocalPlace, type Snapshot } from './model.ts';
+import { besideProxy, findNativeProxy } from './native-proxy.ts';
 import { emptyReport, makeReport, type RoundView, type RunReport } from './report.ts';
-import { consultHistory, takeSnapshot } from './snapshot.ts';
-import { newMarkerId, type State, StateError } from './state.ts';
+import { type HistoryKeep, tidyHistory } from './retention.ts';
+import type { State } from './state.ts';
 import { takeOver } from './take-over.ts';
 
-/** Layout of our records in the store: a store with a higher number is left alone. */
-export const STORE_FORMAT = 1;
 /** How long a run waits for a native proxy that starts. Milliseconds. */
 const MAX_STARTING_WAIT_MS = 10_000;
 /** A run that keeps losing races to other hosts goes round this often, then gives up until the next run. */
 const MAX_ROUNDS = 8;
 
+export { checkMarker, STORE_FORMAT } from './look.ts';
 export type { RunReport } from './report.ts';
 
-export interface RunRequest {
-  readonly permissions: Permissions;
-  readonly authDir: string;
+export interface RunRequest extends LookRequest {
   /** Directories that may have been the auth dir before: what is new in them is taken over. */
   readonly otherAuthDirs?: readonly string[];
-  /** Undefined: CCS is off. A directory that does not exist counts as off too. */
-  readonly ccsDir: string | undefined;
   readonly stateDir: string;
-  /** This host's name, for tombstones and history. */
-  readonly hostName: string;
   readonly lockWaitMs: number;
-  /** Nothing is written, anywhere; the report holds the plan that a run would carry out. */
-  readonly dryRun: boolean;
-  readonly allowDelete: ReadonlySet<CredentialName>;
   /** Makes the store; called once, with where it may remember things. */
   readonly openStore: (state: State) => Promise<Store>;
-  /** Aborted when the caller can wait no longer: the run stops between two steps. */
-  readonly signal?: AbortSignal;
+  /** How much history is kept: pruned after a run that did all it had to. Undefined: left as it is. */
+  readonly historyKeep?: HistoryKeep;
   readonly onEvent?: (event: RunEvent) => void;
 }
 
 export type RunEvent =
   | { readonly kind: 'phase'; readonly text: string }
   | { readonly kind: 'progress'; readonly done: number; readonly total: number };
-
-/** Thrown inside a run to end it; what was done is in the base. */
-class Stopped extends Error {}
 
 /**
  * Runs once.
@@ -100,25 +76,8 @@ async function proxyHasStarted({ stateDir, authDir, lockWaitMs, dryRun, signal }
   }
 }
 
-/** The request with what a native proxy forbids while it runs. See `native-proxy.ts`. */
-function besideProxy(
-  request: RunRequest,
-  proxy: Awaited<ReturnType<typeof findNativeProxy>>,
-): RunRequest & { readonly authBusy: string | undefined } {
-  const fills = proxy?.phase === 'starting' && proxy.authDir === request.authDir;
-  return {
-    ...request,
-    permissions: { ...request.permissions, ...(proxy?.store === 'git' && { proxyPushes: true }) },
-    authBusy: fills
-      ? `the proxy (process ${proxy.process.pid}) is about to fill it from the store`
-      : undefined,
-  };
-}
-
-type RoundRequest = ReturnType<typeof besideProxy>;
-
 async function rounds(
-  request: RoundRequest,
+  request: RunRequest,
   state: State,
   store: Store,
   checkpoint: () => void,
@@ -150,7 +109,13 @@ async function rounds(
     stopped = error.message;
   }
   const weaknesses = await newWeaknesses(store, state);
-  return makeReport(store, last, [...results.values()], weaknesses, stopped, request.permissions);
+  const { permissions } = request;
+  const report = makeReport(store, last, [...results.values()], weaknesses, stopped, permissions);
+  if (report.exitCode === 0 && last && request.historyKeep && !request.dryRun) {
+    const said = await tidyHistory(request.historyKeep, last.snapshot, store, state, request.signal);
+    for (const text of said) request.onEvent?.({ kind: 'phase', text });
+  }
+  return report;
 }
 
 interface Round extends RoundView {
@@ -165,57 +130,26 @@ function bothGuards(a: GuardReport | undefined, b: GuardReport | undefined): Gua
 }
 
 async function round(
-  request: RoundRequest,
+  request: RunRequest,
   state: State,
   store: Store,
   checkpoint: () => void,
   results: Map<CredentialName, CredentialResult>,
 ): Promise<Round> {
-  const { permissions, dryRun, onEvent } = request;
-  const writesStore = permissions.store && !dryRun;
-  const auth = request.authBusy === undefined ? request.authDir : undefined;
-  const directories = { auth, ccs: existing(request.ccsDir) };
+  const { dryRun, onEvent } = request;
   checkpoint();
-  if (auth !== undefined && !dryRun) await takeOver(request.otherAuthDirs ?? [], auth, state);
+  if (request.authBusy === undefined && !dryRun)
+    await takeOver(request.otherAuthDirs ?? [], request.authDir, state);
   onEvent?.({ kind: 'phase', text: 'looking at all places' });
-  const [listedStore, listedAuth, ccs] = await Promise.all([
-    untilAborted(request.signal, listStore(store, writesStore)),
-    auth === undefined ? busyListing(request.authBusy ?? '') : listLocal('auth', auth),
-    directories.ccs === undefined ? undefined : listLocal('ccs', directories.ccs),
-  ]);
-  const local: Record<LocalPlace, LocalListing | undefined> = { auth: listedAuth, ccs };
-  let storeError = listedStore.error;
-  const storeId = listedStore.listing?.marker?.id ?? (storeError ? store.remembered()?.id : undefined);
-  const { base, problems: stateProblems } = await loadBase(state, storeId);
-
-  const now = Date.now();
-  const view = async (listing: StoreListing | undefined): Promise<{ snapshot: Snapshot; made: Plan }> => {
-    const listings = {
-      local,
-      store: listing
-        ? ({ kind: 'listed', listing } as const)
-        : ({ kind: 'failed', reason: storeError?.message ?? 'it was not listed' } as const),
-    };
-    const snapshot = await takeSnapshot(listings, directories, base, store, now);
-    const options = { allowDelete: request.allowDelete, host: request.hostName };
-    const made = plan(base, snapshot, permissions, options);
-    if (made.consult.length === 0) return { snapshot, made };
-    const consulted = await consultHistory(snapshot, made.consult, store);
-    return { snapshot: consulted, made: plan(base, consulted, permissions, options) };
-  };
-  const seen = await untilAborted(request.signal, view(listedStore.listing)).catch((error: unknown) => {
-    if (!(error instanceof StoreError)) throw error;
-    storeError = error;
-    return view(undefined);
-  });
-  const { made } = seen;
-  let { snapshot } = seen;
+  const seen = await look(request, state, store);
+  const { base, plan: made, guard, local, directories, stateProblems, storeId } = seen;
+  let { snapshot, storeError } = seen;
   if (dryRun) {
     for (const planned of made.credentials) {
       if (planned.actions.length > 0)
         results.set(planned.name, { plan: planned, outcome: 'done', failures: [] });
     }
-    return { snapshot, plan: made, guard: made.guard, storeError, stateProblems, lost: [], again: false };
+    return { snapshot, plan: made, guard, storeError, stateProblems, lost: [], again: false };
   }
 
   checkpoint();
@@ -262,29 +196,12 @@ async function round(
   return {
     snapshot,
     plan: made,
-    guard: made.guard,
+    guard,
     storeError,
     stateProblems,
     lost,
     again: (applied.lost && !applied.storeError) || disturbed,
   };
-}
-
-async function listStore(
-  store: Store,
-  writes: boolean,
-): Promise<{ listing?: StoreListing; error?: StoreError }> {
-  try {
-    const listing = await store.list();
-    checkMarker(listing.marker, store);
-    if (!writes) return { listing };
-    const marker = await store.prepare({ id: listing.marker?.id ?? newMarkerId(), format: STORE_FORMAT });
-    checkMarker(marker, store);
-    return { listing: { ...listing, present: true, marker } };
-  } catch (error) {
-    if (error instanceof StoreError) return { error };
-    throw error;
-  }
 }
 
 /** What the store was found to be weak in, unless this host's user was told before. */
@@ -295,27 +212,6 @@ async function newWeaknesses(store: Store, state: State): Promise<readonly strin
   if (weaknesses.length === 0 || memory.read().weaknesses === told) return [];
   await memory.write({ weaknesses: told });
   return weaknesses;
-}
-
-/** Refuses a store that a newer program wrote.
- *
- * @throws StateError `newer`.
- */
-export function checkMarker(marker: StoreMarker | undefined, store: Store): void {
-  if (marker && marker.format > STORE_FORMAT) {
-    throw new StateError(
-      'newer',
-      `${store.location} was written by a newer cliproxyapi-sync (format ${marker.format}, this one knows ${STORE_FORMAT}); it is left alone`,
-      'Update cliproxyapi-sync on this host.',
-    );
-  }
-}
-
-async function loadBase(
-  state: State,
-  storeId: string | undefined,
-): Promise<{ base: Base; problems: readonly Problem[] }> {
-  return storeId === undefined ? { base: EMPTY_BASE, problems: [] } : state.loadBase(storeId);
 }
 
 /** Gives each local place that has none its marker. The base still takes it for a first join in this run. */
@@ -342,31 +238,4 @@ async function markLocalPlaces(
     }
   }
   return { ...snapshot, places, problems };
-}
-
-function existing(directory: string | undefined): string | undefined {
-  if (directory === undefined) return undefined;
-  try {
-    statSync(directory);
-    return directory;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Ends the wait, not the work: what was under way may still arrive, and the next run finds it. */
-async function untilAborted<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
-  if (!signal) return work;
-  let onAbort: (() => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(new Stopped('the time for this run is up'));
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort);
-  });
-  work.catch(() => undefined);
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    if (onAbort) signal.removeEventListener('abort', onAbort);
-  }
 }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { type CredentialName, parseName } from '../credential/name.ts';
-import { parseCredential } from '../credential/version.ts';
+import { parseCredential, type VersionId } from '../credential/version.ts';
 import type {
   HistoryRecord,
   ListedObject,
@@ -70,14 +70,14 @@ export async function takeSnapshot(
   const shell: Snapshot = { now, places, credentials: new Map(), problems };
 
   const remote = await readStore(listings, shell, base, store, problems);
-  const allHistory = await historyOfEmptyStore(listings, store);
+  const all = await historyOfEmptyStore(listings, store);
   const names = new Set<CredentialName>([
     ...LOCAL_PLACES.flatMap((place) => [...(listings.local[place]?.sightings.keys() ?? [])]),
     ...remote.store.keys(),
     ...remote.backup.keys(),
     ...remote.tombstones.keys(),
     ...base.credentials.keys(),
-    ...(allHistory?.keys() ?? []),
+    ...(all?.history.keys() ?? []),
   ]);
 
   const credentials = new Map<CredentialName, CredentialSnapshot>();
@@ -88,12 +88,34 @@ export async function takeSnapshot(
       store: remote.store.get(name) ?? remoteAbsence(storeState),
       backup: remote.backup.get(name) ?? remoteAbsence(storeState),
       tombstone: remote.tombstones.get(name),
-      history: allHistory?.get(name) ?? (storeState.kind === 'listed' ? undefined : []),
+      history: all?.history.get(name) ?? (storeState.kind === 'listed' ? undefined : []),
+      ...(all && { pruned: all.pruned.get(name) ?? [] }),
     });
   }
   const snapshot = { ...shell, credentials };
   await confirmGone(snapshot, credentials, directories, base);
   return snapshot;
+}
+
+/** The snapshot with these credentials in it, those too that no place and no record in the store knows. */
+export function withNames(snapshot: Snapshot, names: Iterable<CredentialName>): Snapshot {
+  const credentials = new Map(snapshot.credentials);
+  for (const name of names) {
+    if (credentials.has(name)) continue;
+    const sighting = (place: Place): Sighting =>
+      snapshot.places[place].kind === 'listed' && !(place === 'ccs' && name.includes('/'))
+        ? { kind: 'absent' }
+        : { kind: 'unknown' };
+    credentials.set(name, {
+      auth: sighting('auth'),
+      ccs: sighting('ccs'),
+      store: sighting('store'),
+      backup: sighting('backup'),
+      tombstone: undefined,
+      history: undefined,
+    });
+  }
+  return { ...snapshot, credentials };
 }
 
 /** The snapshot with the history of these credentials in it. */
@@ -102,11 +124,13 @@ export async function consultHistory(
   names: readonly CredentialName[],
   store: Store,
 ): Promise<Snapshot> {
-  const records = groupByName(await store.history(names));
+  const [history, pruned] = await Promise.all([store.history(names), store.pruned(names)]);
+  const records = groupByName(history);
   const credentials = new Map(snapshot.credentials);
   for (const name of names) {
     const seen = credentials.get(name);
-    if (seen) credentials.set(name, { ...seen, history: records.get(name) ?? [] });
+    if (seen)
+      credentials.set(name, { ...seen, history: records.get(name) ?? [], pruned: pruned.get(name) ?? [] });
   }
   return { ...snapshot, credentials };
 }
@@ -271,12 +295,19 @@ function checkedName(key: string, place: StorePlace, problems: Problem[]): Crede
 async function historyOfEmptyStore(
   listings: Listings,
   store: Store,
-): Promise<ReadonlyMap<CredentialName, readonly HistoryRecord[]> | undefined> {
+): Promise<
+  | {
+      readonly history: ReadonlyMap<CredentialName, readonly HistoryRecord[]>;
+      readonly pruned: ReadonlyMap<CredentialName, readonly VersionId[]>;
+    }
+  | undefined
+> {
   if (listings.store.kind !== 'listed') return undefined;
   const { listing } = listings.store;
   if (!listing.present || listing.marker === undefined || listing.current.size > 0 || listing.backup.size > 0)
     return undefined;
-  return groupByName(await store.history());
+  const [history, pruned] = await Promise.all([store.history(), store.pruned()]);
+  return { history: groupByName(history), pruned };
 }
 
 function groupByName(

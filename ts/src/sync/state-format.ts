@@ -78,7 +78,7 @@ function agreedVersion(value: unknown): AgreedVersion {
 
 function burial(value: unknown): Burial {
   const { tombstone, tag, cleared } = object(value);
-  const { name, version, freshness: times, host, time } = object(tombstone);
+  const { name, version, freshness: times, host, time, forgotten } = object(tombstone);
   const check = parseName(string(name));
   return {
     tombstone: {
@@ -86,6 +86,7 @@ function burial(value: unknown): Burial {
       version: versionId(version),
       freshness: freshness(times),
       host: string(host),
+      ...(forgotten === true && { forgotten }),
       time: number(time),
     },
     tag: tag === undefined ? undefined : string(tag),

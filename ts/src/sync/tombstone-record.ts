@@ -24,6 +24,7 @@ export function serializeTombstone(tombstone: Tombstone): Uint8Array {
       expiredMs: freshness.expired,
     }),
     host: tombstone.host,
+    ...(tombstone.forgotten && { forgotten: true }),
     time: new Date(tombstone.time).toISOString(),
   };
   return Buffer.from(`${JSON.stringify(record, null, 2)}\n`);
@@ -61,6 +62,7 @@ export function parseTombstone(bytes: Uint8Array, tag: Tag, name: CredentialName
         ...(typeof record.expiredMs === 'number' && { expired: record.expiredMs }),
       },
       host: typeof host === 'string' ? host.slice(0, 255) : 'another host',
+      ...(record.forgotten === true && { forgotten: true }),
       time,
     },
   };

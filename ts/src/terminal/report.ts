@@ -175,7 +175,7 @@ function resultLines({ plan, outcome, failures }: CredentialResult, dryRun: bool
     change('debug', `${name}: ${done} (${kept.reason})`, done, kept.reason);
   }
   if (decision.kind === 'spread' && decision.stale) {
-    const message = `${name}: an older file was put back and not taken; it is kept in history. If it is the one you want, restore it from there.`;
+    const message = `${name}: an older file was put back and not taken; it is kept in history. If it is the one you want: cliproxyapi-sync history ${name}, then restore.`;
     change('warning', message, 'not taken', 'an older file was put back');
   }
   return lines;
@@ -218,6 +218,8 @@ function pendingWords({ pending, proxyPushes }: RunReport): string {
 function summary(command: string, report: RunReport, dryRun: boolean): string {
   const count = `${report.credentials} credential${report.credentials === 1 ? '' : 's'}`;
   const changed = report.results.filter(({ outcome }) => outcome === 'done').length;
+  if (command === 'forget')
+    return `forget: ${changed} ${dryRun ? 'would be deleted' : 'deleted'}; store ${report.store.location}`;
   const what = changed === 0 ? 'all in step' : dryRun ? `${changed} would change` : `${changed} changed`;
   return `${command}: ${count}, ${what}; store ${report.store.location}`;
 }

@@ -21,6 +21,7 @@ import { makeMirror } from './mirror.ts';
 import { readObjects } from './objects.ts';
 import { DEFAULT_LIMITS, type GitOptions } from './options.ts';
 import { gitProgram } from './program.ts';
+import { draftPrune, readPruned } from './prune.ts';
 import { checkVersion } from './version.ts';
 import { gitWriter } from './write.ts';
 
@@ -175,6 +176,14 @@ export function gitStore(options: GitOptions, memory: StoreMemory): Store {
     },
 
     history: (names) => withCache(async () => readHistory(cache, (listed ?? (await look())).records, names)),
+
+    async prune(entries) {
+      if (entries.length === 0) return 0;
+      const message = entries.length === 1 ? `Prune ${entries[0]?.name}` : `Prune ${entries.length} auths`;
+      return writing(() => writer.write({ message, decide: (draft) => draftPrune(draft, cache, entries) }));
+    },
+
+    pruned: (names) => withCache(async () => readPruned(cache, (listed ?? (await look())).records, names)),
 
     readConfig: () =>
       withCache(async () => {

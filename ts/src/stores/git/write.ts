@@ -22,7 +22,7 @@ export interface WriteRequest<T> {
   /** The subject of the commits. */
   readonly message: string;
   /** Says what is to be written. Called again whenever another was faster: conditions are checked anew. */
-  readonly decide: (draft: Draft) => T;
+  readonly decide: (draft: Draft) => T | Promise<T>;
 }
 
 export interface Writer {
@@ -106,10 +106,10 @@ export function gitWriter({ cache, context, known, look, pushed, atomic }: Write
         let draft = draftOf(await (attempt === 0 ? known() : look()));
         contradictions = lost && isSame(lost, draft.branches) ? contradictions + 1 : 0;
         if (contradictions > MAX_CONTRADICTIONS) throw contradictory(context);
-        let result = decide(draft);
+        let result = await decide(draft);
         if (attempt === 0 && !draft.isCertain()) {
           draft = draftOf(await look());
-          result = decide(draft);
+          result = await decide(draft);
         }
         if (draft.edits.size === 0) return result;
         try {
@@ -122,7 +122,7 @@ export function gitWriter({ cache, context, known, look, pushed, atomic }: Write
             throw error;
           });
           const again = draftOf(now);
-          const found = decide(again);
+          const found = await decide(again);
           if (again.edits.size === 0) return found;
           if (failures++ >= MAX_FAILURES) throw error;
         }

@@ -8,6 +8,7 @@ import { DEFAULT_TIMEOUTS, openDatabase, type PostgresTimeouts } from './connect
 import { storeErrorFrom } from './errors.ts';
 import { readHistory } from './history.ts';
 import { type Listed, listAll, MARKER_ID, markerIn } from './list.ts';
+import { pruneHistory, readPruned } from './prune.ts';
 import { readAll } from './read.ts';
 import { creationOf, type Found, TABLE_KEYS } from './tables.ts';
 
@@ -116,6 +117,8 @@ export function postgresStore(options: PostgresOptions, memory: StoreMemory): St
       changes.length === 0 ? [] : commitAll(database, schema, changes, explain('write')),
 
     history: (names) => guarded('list the history', () => readHistory(database, schema, names)),
+    prune: (entries) => guarded('prune the history', () => pruneHistory(database, schema, entries)),
+    pruned: (names) => guarded('read what was pruned', () => readPruned(database, schema, names)),
     readConfig: () => guarded('read the config', () => readConfig(database, schema)),
     commitConfig: (change) => guarded('write the config', () => commitConfig(database, schema, change)),
     configHistory: () => guarded("list the config's history", () => readConfigHistory(database, schema)),

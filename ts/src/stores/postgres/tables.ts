@@ -65,6 +65,15 @@ const TABLES = {
       arrived TIMESTAMPTZ NOT NULL DEFAULT NOW(),
       PRIMARY KEY (id, version)`,
   },
+  /** The ids of versions that were taken out of history, in the order of `position`. */
+  pruned: {
+    name: 'sync_pruned',
+    columns: `
+      id TEXT,
+      version TEXT,
+      position BIGINT NOT NULL,
+      PRIMARY KEY (id, version)`,
+  },
   aside: {
     name: 'sync_rejected',
     columns: `

@@ -24,6 +24,7 @@ import { isVersionId, readHistory } from './history.ts';
 import type { ListedKey } from './listing.ts';
 import type { S3Options } from './options.ts';
 import { s3Preparation } from './prepare.ts';
+import { pruneHistory, readPruned } from './prune.ts';
 import { md5Of } from './tag.ts';
 
 /**
@@ -120,6 +121,11 @@ export function s3Store(options: S3Options, memory: StoreMemory): Store {
     },
 
     history: (names) => readHistory(bucket, names),
+
+    prune: async (entries) =>
+      entries.length === 0 ? 0 : pruneHistory(bucket, await preparation.writer(), entries),
+
+    pruned: (names) => readPruned(bucket, names),
 
     readConfig: () => readConfig(bucket),
 

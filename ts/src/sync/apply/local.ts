@@ -2,11 +2,12 @@
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
+import type { CredentialName } from '../../credential/name.ts';
 import { contentOf, versionOf } from '../../credential/version.ts';
 import { fsyncDirectory } from '../../files/atomic-write.ts';
 import { localPath } from '../local.ts';
 import { type LocalOutcome, removeLocal, writeLocal } from '../local-write.ts';
-import { type Action, isStorePlace, type LocalPlace } from '../model.ts';
+import { type Action, isStorePlace, type LocalPlace, type Sighting } from '../model.ts';
 import type { State } from '../state.ts';
 import type { Work, Written } from './work.ts';
 
@@ -65,12 +66,19 @@ async function writeOne(
   const { bytes } = item.winner;
   const outcome = await writeLocal(directory, item.plan.name, bytes, action.seen);
   if (await settle(item, outcome, place, state)) written[place].set(item.plan.name, bytes);
-  if (outcome.kind === 'late-write' && outcome.sighting.kind === 'version') {
-    // What the program wrote last takes the name again, and the next round plans it as the change that it is.
-    const { version } = outcome.sighting;
-    if (version.bytes)
-      await writeLocal(directory, item.plan.name, version.bytes, { kind: 'version', version: item.winner });
-  }
+  await putBackLateWrite(outcome, directory, item.plan.name, { kind: 'version', version: item.winner });
+}
+
+/** What a program wrote last takes the name again, and the next round plans it as the change that it is. */
+async function putBackLateWrite(
+  outcome: LocalOutcome,
+  directory: string,
+  name: CredentialName,
+  inItsPlace: Sighting,
+): Promise<void> {
+  if (outcome.kind !== 'late-write' || outcome.sighting.kind !== 'version') return;
+  const { bytes } = outcome.sighting.version;
+  if (bytes) await writeLocal(directory, name, bytes, inItsPlace);
 }
 
 /**
@@ -112,7 +120,10 @@ async function removeAll(
   if (ready.some(({ place }) => place === 'auth')) await sleep(DISABLED_BEFORE_UNLINK_MS);
   for (const { item, place, directory, seen } of ready) {
     const outcome = await removeLocal(directory, item.plan.name, seen.seen);
-    if (!(await settle(item, outcome, place, state))) continue;
+    if (!(await settle(item, outcome, place, state))) {
+      await putBackLateWrite(outcome, directory, item.plan.name, { kind: 'absent' });
+      continue;
+    }
     item.removed.push(place);
     written[place].set(item.plan.name, undefined);
   }

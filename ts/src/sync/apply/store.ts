@@ -96,7 +96,7 @@ function storeChange({ plan, seen, entry, bytes, winner }: Work, host: string): 
     }
     if (action.kind === 'keep-aside' && action.where === 'history') keepAside.push(action.bytes);
     if (action.kind === 'bury')
-      tombstone = { kind: 'put', bytes: serializeTombstone(action.tombstone), seen: undefined };
+      tombstone = { kind: 'put', bytes: serializeTombstone(action.tombstone), seen: action.over };
     if (action.kind === 'unbury') tombstone = { kind: 'remove', seen: action.tag };
     if (action.kind === 'write' && isStorePlace(action.place) && winner) {
       places[action.place] = {
@@ -121,7 +121,7 @@ function storeChange({ plan, seen, entry, bytes, winner }: Work, host: string): 
   };
 }
 
-/** What a version replaces once it is current: all that the places hold, and what was agreed before. */
+/** What a version replaces once it is current: all that the places hold, what was agreed before, what was deleted. */
 function replacedBy(
   id: VersionId,
   { decision }: CredentialPlan,
@@ -130,7 +130,9 @@ function replacedBy(
 ): readonly VersionId[] {
   if (decision.kind !== 'spread' || winnerId(decision.winner) !== id) return [];
   const agreed = entry?.agreed ? [entry.agreed.id] : [];
-  return [...new Set([...versionsIn(seen), ...agreed])].filter((other) => other !== id);
+  // The tombstone goes, and a host that never saw it may still hold what it named.
+  const deleted = seen.tombstone?.kind === 'tombstone' ? [seen.tombstone.tombstone.version] : [];
+  return [...new Set([...versionsIn(seen), ...agreed, ...deleted])].filter((other) => other !== id);
 }
 
 /** Keeps on this host what a batch replaces and no store can keep. */

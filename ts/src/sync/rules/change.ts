@@ -71,6 +71,7 @@ export function belongs(base: Base, snapshot: Snapshot, place: Place): boolean {
  */
 export function adoptOwnWrite(
   base: Base,
+  snapshot: Snapshot,
   name: CredentialName,
   entry: BaseEntry | undefined,
   seen: CredentialSnapshot,
@@ -80,7 +81,10 @@ export function adoptOwnWrite(
   const id = intent.version.id;
   const arrived = STORE_PLACES.filter((place) => holds(seen[place], id));
   if (arrived.length === 0 || entry?.agreed?.id === id) return entry;
-  const places: readonly Place[] = [...intent.held, ...arrived];
+  // The store comes before the backup copy: one that holds another version by now was changed by somebody else since.
+  // A directory that was made anew since never held anything: what is not there was not deleted.
+  const held = intent.held.filter((place) => belongs(base, snapshot, place));
+  const places: readonly Place[] = [...held, 'store', ...arrived];
   return {
     agreed: intent.version,
     at: { ...entry?.at, ...Object.fromEntries(places.map((place) => [place, id])) },

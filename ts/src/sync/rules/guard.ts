@@ -29,10 +29,14 @@ export function guard(
   return deleted.size > 1 && deleted.size > total / 2 ? { names: counted, total } : undefined;
 }
 
-/** Whether carrying the decision out would take a credential away from some place, or the deletion is new. */
+/**
+ * Whether carrying the decision out would take a credential away from some place, or the deletion is new; one that a
+ * person asked for by name is not the guard's.
+ */
 export function deletes(decision: Decision, seen: CredentialSnapshot, entry: BaseEntry | undefined): boolean {
   return (
     decision.kind === 'delete' &&
+    !decision.tombstone.forgotten &&
     (decision.tag === undefined || (exists(seen, entry) && candidates(seen).length > 0))
   );
 }

@@ -1,0 +1,111 @@
+/** The shortest stories that broke a promise once, as the search gave them, and the line that mended each. */
+import type { Variant } from '../bundle.ts';
+import type { Happening, Run, Step, Story } from '../story.ts';
+
+export interface Case {
+  readonly name: string;
+  readonly stories: readonly Story[];
+  /** The program as it was: with it one of the stories must break a promise again. */
+  readonly before: Omit<Variant, 'name'>;
+}
+
+const run = (host: number, more: Partial<Run> = {}): Run => ({
+  host,
+  command: 'sync',
+  faults: [],
+  interrupts: [],
+  ...more,
+});
+const alone = (one: Run): Step => ({ kind: 'runs', runs: [one], seed: 0 });
+const together = (seed: number, ...runs: Run[]): Step => ({ kind: 'runs', runs, seed });
+const at = (call: number, happening: Happening) => ({ at: call, happening });
+const world = (hosts: readonly boolean[], credentials: number, agreed: boolean, steps: Step[]): Story => ({
+  hosts: hosts.map((ccs) => ({ ccs })),
+  credentials,
+  agreed,
+  conditions: true,
+  tags: 'content',
+  steps,
+});
+
+export const CASES: readonly Case[] = [
+  {
+    name: 'a refresh that is written while its deleted file is unlinked is kept, and lives',
+    // One of these calls is the unlink.
+    stories: Array.from({ length: 40 }, (_, index) =>
+      world([false, false], 1, true, [
+        { kind: 'remove', host: 1, name: 0, place: 'auth' },
+        alone(run(1)),
+        alone(run(0, { interrupts: [at(10 + index, { kind: 'rotate', host: 0, name: 0, place: 'auth' })] })),
+      ]),
+    ),
+    before: {
+      file: 'sync/local-write.ts',
+      find: "    return old === undefined ? { kind: 'done' } : await lookForLateWrite(old, seen);\n  } catch (error) {\n    return outcomeOf(error, path);\n  } finally {\n    if (old !== undefined) closeSync(old);\n  }\n}\n\n/** Makes the directory",
+      replace:
+        "    return { kind: 'done' };\n  } catch (error) {\n    return outcomeOf(error, path);\n  }\n}\n\n/** Makes the directory",
+    },
+  },
+  {
+    name: 'what two hosts decided differently at once is no endless exchange',
+    stories: [
+      world([false, false], 0, false, [
+        { kind: 'login', host: 0, name: 0, dates: 'none' },
+        alone(run(0)),
+        together(
+          0,
+          run(1),
+          run(0, {
+            interrupts: [
+              at(1, { kind: 'native write', host: 0, name: 0, how: 'new' }),
+              at(2, { kind: 'rotate', host: 0, name: 0, place: 'auth' }),
+            ],
+          }),
+        ),
+        alone(run(0)),
+      ]),
+    ],
+    before: {
+      file: 'sync/plan.ts',
+      find: 'const chosen = chosenAgain(seen.store, entry?.agreed, now);',
+      replace: 'const chosen = chosenAgain(seen.store, undefined, now);',
+    },
+  },
+  {
+    name: 'what was deleted before a new login is not healed from a host that never heard of it',
+    stories: [
+      world([false, false], 1, true, [
+        { kind: 'remove', host: 0, name: 0, place: 'auth' },
+        alone(run(0)),
+        { kind: 'login', host: 0, name: 0, dates: 'refreshed' },
+        alone(run(0)),
+        { kind: 'store lost', what: 'objects' },
+        alone(run(1)),
+      ]),
+    ],
+    before: {
+      file: 'sync/apply/store.ts',
+      find: '...agreed, ...deleted])]',
+      replace: '...agreed])]',
+    },
+  },
+  {
+    name: 'a directory that is made anew after a crash is no deletion',
+    // Killed at some write after the store has it and before the base does.
+    stories: Array.from({ length: 14 }, (_, index) =>
+      world([false, false], 1, false, [
+        alone(run(1)),
+        alone(run(0, { command: 'hydrate' })),
+        alone(run(0, { crashAt: 4 + index })),
+        alone(run(1)),
+        { kind: 'directory', host: 0, place: 'auth', how: 'remade' },
+        alone(run(0)),
+      ]),
+    ),
+    before: {
+      file: 'sync/rules/change.ts',
+      find: 'intent.held.filter((place) => belongs(base, snapshot, place))',
+      replace: 'intent.held',
+    },
+  },
+];

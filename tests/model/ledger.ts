@@ -1,0 +1,338 @@
+/**
+ * The invariants. The ledger sees every change that any of our programs makes, before it happens, and knows the whole
+ * world: so each rule is said once, about every single write, and not about the end of a run.
+ */
+import { compareFreshness } from '../../ts/src/credential/freshness.ts';
+import {
+  contentOf,
+  parseCredential,
+  type Version,
+  type VersionId,
+  versionOf,
+} from '../../ts/src/credential/version.ts';
+import { type Host, inodeOf, keptOnHost, LOCAL_PLACES, PATHS } from './host.ts';
+import { type Machine, simulation } from './machine/process.ts';
+import type { StoreArea, Witness } from './machine/witness.ts';
+import type { Cloud } from './memory-store.ts';
+
+/** A promise was broken. */
+export class Violation extends Error {
+  readonly invariant: string;
+
+  constructor(invariant: string, message: string) {
+    super(`${invariant}: ${message}`);
+    this.invariant = invariant;
+  }
+}
+
+export interface Ledger extends Witness {
+  readonly violations: Violation[];
+  /** A version by another program; `what` is how a person would call it. */
+  made(bytes: Buffer, what: string): void;
+  /** Another program wrote the store's current object. */
+  native(name: string, bytes: Buffer | undefined): void;
+  /** A person or a program deleted this credential from a host: a tombstone may be written for it. */
+  deleted(name: string): void;
+  /** A person put this version back after it was deleted: it may live again. */
+  putBack(name: string, bytes: Buffer): void;
+  /** The store is about to be wiped, history and all: what is known of order and deletions goes with it. */
+  wiped(): void;
+  /** A run is over; `disturbed` are the names that other programs wrote while it was killed. */
+  runEnded(disturbed: ReadonlySet<string>): void;
+  /** A machine lost its memory: until it looks at the store again it knows nothing. */
+  forgot(machine: Machine): void;
+  /** A clock was set: from now on dates say nothing about order. */
+  clockChanged(): void;
+  /** Whether a version of a credential is anywhere at all. */
+  isHeld(name: string, id: VersionId): boolean;
+  /** All versions that are anywhere, as `name id`. */
+  everything(): Set<string>;
+  label(id: VersionId): string;
+  violate(invariant: string, message: string): void;
+}
+
+const parsedBytes = new WeakMap<Uint8Array, Version | 'invalid'>();
+
+/** The version in these bytes; undefined if they are no credential. Remembered by buffer: none ever changes. */
+export function versionIn(bytes: Uint8Array | undefined): Version | undefined {
+  if (!bytes) return undefined;
+  const known = parsedBytes.get(bytes);
+  if (known) return known === 'invalid' ? undefined : known;
+  const parsed = parseCredential(bytes);
+  parsedBytes.set(bytes, parsed.ok ? parsed.version : 'invalid');
+  return parsed.ok ? parsed.version : undefined;
+}
+
+export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
+  const violations: Violation[] = [];
+  const labels = new Map<VersionId, string>();
+  const madeAt = new Map<VersionId, number>();
+  /** Per credential, what was the store's current version, in order of arrival. */
+  const arrivals = new Map<
+    string,
+    { readonly id: VersionId; readonly ours: boolean; readonly count: number }[]
+  >();
+  let arrived = 0;
+  /** How many had arrived when a machine last looked at the store: what it can know of. */
+  const known = new Map<Machine, number>();
+  /** Versions that a tombstone of ours named, since the name last lived by a person's hand. */
+  const dead = new Map<string, Map<VersionId, number>>();
+  /** All tombstones that ever stood. */
+  const tombstones = new Map<string, Version[]>();
+  const restored = new Set<string>();
+  const deletedOnce = new Set<string>();
+  /** Versions that only a history had that somebody wiped: a host that cannot see that believes them safe. */
+  const wipedVersions = new Set<string>();
+  let datesHold = true;
+  /** What is settled when the run is over: it may still have open the file that it replaced or removed. */
+  const suspects: { readonly name: string; readonly isWrong: () => boolean; readonly say: () => void }[] = [];
+
+  const violate = (invariant: string, message: string) => {
+    const process = simulation.current;
+    const who = process ? ` [${process.name}; last: ${process.log.slice(-6).join('; ')}]` : '';
+    violations.push(new Violation(invariant, message + who));
+  };
+  const label = (id: VersionId) => labels.get(id) ?? `${id.slice(0, 6)}`;
+
+  function arrivalsOf(name: string) {
+    const list = arrivals.get(name) ?? [];
+    arrivals.set(name, list);
+    return list;
+  }
+
+  /** The first was current before the second ever was, and again after it: each replaced the other once. */
+  function wasBack(name: string, first: VersionId, second: VersionId): boolean {
+    const ids = arrivalsOf(name).map(({ id }) => id);
+    return ids.includes(first) && ids.indexOf(first) < ids.indexOf(second);
+  }
+
+  function knownNow(): number {
+    const process = simulation.current;
+    return process ? (known.get(process.machine) ?? 0) : arrived;
+  }
+
+  /** Whether one of our programs made another version current after this one was. */
+  function isSuperseded(name: string, id: VersionId): boolean {
+    if (restored.has(`${name} ${id}`)) return false;
+    const upTo = knownNow();
+    const list = arrivalsOf(name).filter(({ count }) => count <= upTo);
+    const last = list.findLastIndex((arrival) => arrival.id === id);
+    return last >= 0 && list.slice(last + 1).some((arrival) => arrival.ours && arrival.id !== id);
+  }
+
+  /** What a deletion writes before it unlinks: a version that is kept, marked disabled. */
+  function isMarkedForRemoval(name: string, version: Version): boolean {
+    for (const { bytes } of cloud.history.get(name)?.values() ?? []) {
+      const kept = versionIn(bytes);
+      if (kept && markedOf(kept) === version.id) return true;
+    }
+    for (const host of hosts) {
+      for (const [, inode] of host.files.files(`${PATHS.state}/history/${name}`)) {
+        const kept = versionIn(inode.bytes);
+        if (kept && markedOf(kept) === version.id) return true;
+      }
+    }
+    return false;
+  }
+
+  function copies(name: string, id: VersionId): number {
+    let count = cloud.history.get(name)?.has(id) ? 1 : 0;
+    for (const area of ['current', 'backup'] as const)
+      if (versionIn(cloud.objects[area].get(name)?.bytes)?.id === id) count++;
+    for (const host of hosts) {
+      if (versionIn(keptOnHost(host, name, id))?.id === id) count++;
+      for (const place of [...LOCAL_PLACES, 'paused'] as const)
+        if (versionIn(inodeOf(host, place, name)?.bytes)?.id === id) count++;
+    }
+    return count;
+  }
+
+  /** One of our programs replaces or removes what lies in a place. */
+  function change(
+    where: string,
+    name: string,
+    before: Version | undefined,
+    after: Version | undefined,
+    inPlace: () => Uint8Array | undefined,
+  ): void {
+    const now = simulation.current?.machine.now() ?? simulation.now;
+    // What a program wrote into a file while that was replaced takes its place again, to be planned next.
+    const isLate = after !== undefined && (madeAt.get(after.id) ?? 0) > knownNow();
+    if (before && before.id !== after?.id) {
+      const marked = isMarkedForRemoval(name, before);
+      if (copies(name, before.id) < 2 && !marked)
+        suspects.push({
+          name,
+          isWrong: () => copies(name, before.id) === 0 && !wipedVersions.has(`${name} ${before.id}`),
+          say: () =>
+            violate(
+              'no version is lost',
+              `${name}: ${label(before.id)} left ${where}, and nothing has it any more`,
+            ),
+        });
+      if (!after && !marked && !mayBeRemoved(name, before, now))
+        suspects.push({
+          name,
+          isWrong: () => versionIn(inPlace())?.id !== before.id,
+          say: () =>
+            violate('nothing is removed without a tombstone', `${name}: ${label(before.id)} left ${where}`),
+        });
+      const isDead = dead.get(name)?.has(before.id) ?? false;
+      const isOld = isDead || isSuperseded(name, before.id);
+      if (after && cloud.conditions && !isOld && !isLate && !isMarkedForRemoval(name, after)) {
+        if (isSuperseded(name, after.id) && !wasBack(name, before.id, after.id))
+          violate(
+            'no version is replaced by an older one',
+            `${name}: ${label(before.id)} in ${where} is replaced by ${label(after.id)}, which was replaced before`,
+          );
+        else if (
+          datesHold &&
+          compareFreshness(before.freshness, after.freshness, now) > 0 &&
+          !wasReplaced(name, before, after)
+        )
+          violate(
+            'no version is replaced by an older one',
+            `${name}: ${label(before.id)} in ${where} is replaced by ${label(after.id)}, which is less fresh`,
+          );
+      }
+    }
+    const mayLive = () =>
+      restored.has(`${name} ${after?.id}`) || (before && after && isMarkedForRemoval(name, after));
+    const buried = after && dead.get(name)?.get(after.id);
+    // A host that looked before the deletion may still write; whoever looks next puts that right.
+    if (after && buried !== undefined && buried <= knownNow() && !isLate && !mayLive())
+      violate('what was deleted stays deleted', `${name}: ${label(after.id)} comes back into ${where}`);
+  }
+
+  /** Whether a tombstone that ever stood covers a version. */
+  function mayBeRemoved(name: string, version: Version, now: number): boolean {
+    return (tombstones.get(name) ?? []).some(
+      (deleted) =>
+        deleted.id === version.id ||
+        isSuperseded(name, version.id) ||
+        compareFreshness(version.freshness, deleted.freshness, now) <= 0,
+    );
+  }
+
+  /** A version that is less fresh by its date may be the later one: the other was dated by a clock that is ahead. */
+  function wasReplaced(name: string, before: Version, after: Version): boolean {
+    const list = arrivalsOf(name);
+    const first = list.findIndex(({ id }) => id === before.id);
+    return first >= 0 && list.findLastIndex(({ id }) => id === after.id) > first;
+  }
+
+  return {
+    violations,
+    violate,
+    label,
+    made(bytes, what) {
+      const version = versionIn(bytes);
+      if (!version) return;
+      if (!labels.has(version.id)) labels.set(version.id, what);
+      madeAt.set(version.id, ++arrived);
+    },
+    native(name, bytes) {
+      const version = versionIn(bytes);
+      const list = arrivalsOf(name);
+      const last = list.at(-1);
+      // None of our programs ever saw it in the store.
+      if (last && !last.ours && !cloud.history.get(name)?.has(last.id)) list.pop();
+      if (version) list.push({ id: version.id, ours: false, count: ++arrived });
+      // Who writes next replaces nothing that it could know of.
+      else arrivals.delete(name);
+    },
+    deleted(name) {
+      deletedOnce.add(name);
+    },
+    putBack(name, bytes) {
+      const version = versionIn(bytes);
+      if (version) restored.add(`${name} ${version.id}`);
+    },
+    wiped() {
+      for (const [name, entries] of cloud.history)
+        for (const id of entries.keys()) wipedVersions.add(`${name} ${id}`);
+      arrivals.clear();
+      dead.clear();
+      restored.clear();
+    },
+    runEnded(disturbed) {
+      for (const { name, isWrong, say } of suspects.splice(0)) if (!disturbed.has(name) && isWrong()) say();
+    },
+    forgot(machine) {
+      known.delete(machine);
+    },
+    clockChanged() {
+      datesHold = false;
+    },
+    isHeld: (name, id) => copies(name, id) > 0,
+    everything() {
+      const all = new Set<string>();
+      const add = (name: string, bytes: Uint8Array | undefined) => {
+        const version = versionIn(bytes);
+        if (version) all.add(`${name} ${version.id}`);
+      };
+      for (const [name, entries] of cloud.history) for (const { bytes } of entries.values()) add(name, bytes);
+      for (const area of ['current', 'backup'] as const)
+        for (const [name, { bytes }] of cloud.objects[area]) add(name, bytes);
+      for (const host of hosts) {
+        for (const place of [...LOCAL_PLACES, 'paused'] as const)
+          for (const [path, { bytes }] of host.files.files(PATHS[place]))
+            if (path.endsWith('.json')) add(path.slice(PATHS[place].length + 1), bytes);
+        const kept = `${PATHS.state}/history`;
+        for (const [path, { bytes }] of host.files.files(kept))
+          add(path.slice(kept.length + 1, path.lastIndexOf('/')), bytes);
+      }
+      return all;
+    },
+
+    file(machine: Machine, path: string, before, after) {
+      for (const place of LOCAL_PLACES) {
+        if (!path.startsWith(`${PATHS[place]}/`) || !path.endsWith('.json')) continue;
+        const name = path.slice(PATHS[place].length + 1);
+        const where = `${machine.name}'s ${place === 'auth' ? 'auth dir' : 'CCS dir'}`;
+        const next = versionIn(after);
+        if (after && !next) violate('nothing invalid is ever written', `${name} in ${where}`);
+        change(where, name, versionIn(before), next, () => machine.files.find(path)?.bytes);
+        const host = hosts.find((one) => one === machine);
+        if (!after) host?.cleared.set(`${place} ${name}`, machine.now());
+        else if (place === 'auth' && host) {
+          // The proxy loads it.
+          host.held.set(name, [...(host.held.get(name) ?? []), after]);
+        }
+      }
+    },
+    object(area: StoreArea, name, before, after) {
+      if (area === 'tombstone') {
+        if (after) {
+          if (!deletedOnce.has(name)) violate('nothing is deleted that nobody deleted', name);
+          const record = JSON.parse(Buffer.from(after).toString());
+          const { version: id, lastRefreshMs: lastRefresh, expiredMs: expired } = record;
+          const freshness = { ...(lastRefresh && { lastRefresh }), ...(expired && { expired }) };
+          tombstones.set(name, [...(tombstones.get(name) ?? []), { id, freshness, bytes: Buffer.alloc(0) }]);
+          dead.set(name, (dead.get(name) ?? new Map()).set(id, ++arrived));
+          restored.delete(`${name} ${id}`);
+        }
+        return;
+      }
+      const next = versionIn(after);
+      if (after && !next) violate('nothing invalid ever reaches a store', `${name} as ${area}`);
+      if (area !== 'current' && area !== 'backup') return;
+      const where = area === 'current' ? 'the store' : 'the backup copy';
+      change(where, name, versionIn(before), next, () => cloud.objects[area].get(name)?.bytes);
+      if (area === 'current' && next) arrivalsOf(name).push({ id: next.id, ours: true, count: ++arrived });
+    },
+    listed() {
+      if (simulation.current) known.set(simulation.current.machine, arrived);
+    },
+  };
+}
+
+const marked = new WeakMap<Uint8Array, VersionId>();
+
+function markedOf(version: Version): VersionId {
+  const known = marked.get(version.bytes);
+  if (known) return known;
+  const { id } = versionOf({ ...contentOf(version), disabled: true });
+  marked.set(version.bytes, id);
+  return id;
+}

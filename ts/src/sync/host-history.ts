@@ -1,0 +1,70 @@
+/** The versions that this host keeps itself, `history/NAME/VERSION.json` in the state: no store could be written. */
+import { readdir, readFile, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type CredentialName, parseName } from '../credential/name.ts';
+import type { VersionId } from '../credential/version.ts';
+import { errorCode } from '../files/atomic-write.ts';
+import type { Snapshot } from './model.ts';
+import { type HistoryKeep, neededVersions } from './retention.ts';
+
+export interface HostVersion {
+  readonly name: CredentialName;
+  readonly id: VersionId;
+  /** When it was kept. Milliseconds since 1970. */
+  readonly arrived: number;
+}
+
+/** Everything that this host keeps, in no particular order; nothing if there is no state. */
+export async function hostHistory(stateDir: string): Promise<readonly HostVersion[]> {
+  const root = join(stateDir, 'history');
+  const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
+  });
+  const found: HostVersion[] = [];
+  for (const entry of entries) {
+    const match = /^([0-9a-f]{64})\.json$/.exec(entry.name);
+    const name = parseName(entry.parentPath.slice(root.length + 1));
+    if (!entry.isFile() || !match || !name.ok) continue;
+    const { mtimeMs } = await stat(join(entry.parentPath, entry.name));
+    found.push({ name: name.name, id: match[1] as VersionId, arrived: mtimeMs });
+  }
+  return found;
+}
+
+/** The bytes of one of them; undefined if it is gone. */
+export async function readHostVersion(
+  stateDir: string,
+  { name, id }: Pick<HostVersion, 'name' | 'id'>,
+): Promise<Uint8Array | undefined> {
+  return readFile(pathOf(stateDir, name, id)).catch((error: unknown) => {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  });
+}
+
+/** Removes what is old by the same measure as in the store. Returns how many. */
+export async function pruneHostHistory(
+  stateDir: string,
+  { versions, days }: HistoryKeep,
+  snapshot: Snapshot,
+): Promise<number> {
+  const newest = (await hostHistory(stateDir)).toSorted((a, b) => b.arrived - a.arrived);
+  const counts = new Map<CredentialName, number>();
+  let removed = 0;
+  for (const { name, id, arrived } of newest) {
+    const count = (counts.get(name) ?? 0) + 1;
+    counts.set(name, count);
+    const seen = snapshot.credentials.get(name);
+    const needed = seen && neededVersions(seen);
+    const isOld = count > versions && snapshot.now - arrived >= days * 24 * 60 * 60 * 1000;
+    if (!isOld || !needed || needed.has(id)) continue;
+    await unlink(pathOf(stateDir, name, id));
+    removed++;
+  }
+  return removed;
+}
+
+function pathOf(stateDir: string, name: CredentialName, id: VersionId): string {
+  return join(stateDir, 'history', ...name.split('/'), `${id}.json`);
+}

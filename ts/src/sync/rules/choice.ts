@@ -1,0 +1,110 @@
+/** Rule: what a person asks for by name goes before all other rules, until it is carried out. */
+import type { CredentialName } from '../../credential/name.ts';
+import { fresherThan } from '../../credential/restored.ts';
+import type { Version } from '../../credential/version.ts';
+import { candidates } from '../candidates.ts';
+import {
+  type BaseEntry,
+  type CredentialSnapshot,
+  type Decision,
+  type Snapshot,
+  STORE_PLACES,
+} from '../model.ts';
+import { holds, versionsIn } from '../sightings.ts';
+import { supersededVersions } from './superseded.ts';
+import { inOrder } from './winner.ts';
+
+export type Choice =
+  /** Makes a version current everywhere: one that `restoredContent` made. */
+  | { readonly kind: 'restore'; readonly version: Version; readonly reason: string }
+  /** Deletes the credential everywhere. `time` tells this deletion from any other, in milliseconds since 1970. */
+  | { readonly kind: 'forget'; readonly time: number };
+
+/**
+ * The decision that a choice comes to; undefined where the ordinary rules decide: once the store has what was chosen,
+ * a refresh or a login that comes after it is as good as after anything else.
+ */
+export function chosen(
+  name: CredentialName,
+  choice: Choice,
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+  snapshot: Pick<Snapshot, 'now' | 'places'>,
+  host: string,
+): Decision | undefined {
+  if (seen.tombstone?.kind === 'invalid' || isDone(choice, seen, entry, host)) return undefined;
+  if (snapshot.places.store.kind !== 'listed') {
+    return {
+      kind: 'held',
+      waitsFor: 'store',
+      reason: `the store cannot be reached, and without it no other host would learn that it was ${WORDS[choice.kind]}`,
+      remedy: 'Nothing was changed. Run the same command again when the store is back.',
+    };
+  }
+  return choice.kind === 'restore'
+    ? restore(choice, seen, entry)
+    : forget(name, choice, seen, entry, snapshot.now, host);
+}
+
+const WORDS = { restore: 'restored', forget: 'forgotten' } as const;
+
+function isDone(
+  choice: Choice,
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+  host: string,
+): boolean {
+  if (choice.kind === 'restore') {
+    const { id } = choice.version;
+    return entry?.agreed?.id === id || STORE_PLACES.some((place) => holds(seen[place], id));
+  }
+  const stands = seen.tombstone?.kind === 'tombstone' ? seen.tombstone.tombstone : undefined;
+  const tombstones = [stands, entry?.buried?.tombstone];
+  return tombstones.some((tombstone) => tombstone?.time === choice.time && tombstone.host === host);
+}
+
+function restore(
+  { version, reason }: Extract<Choice, { kind: 'restore' }>,
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+): Decision | undefined {
+  // It may have been current already and been refreshed since, by a proxy that was quicker than this run.
+  if (seen.history === undefined) return { kind: 'consult' };
+  const current = versionsIn(seen, STORE_PLACES);
+  if (supersededVersions(entry, seen.history, current, seen.pruned).has(version.id)) return undefined;
+  return {
+    kind: 'spread',
+    winner: { from: 'merge', version },
+    reason,
+    losers: candidates(seen).map((candidate) => candidate.version),
+    ends: seen.tombstone?.kind === 'tombstone' ? { tag: seen.tombstone.tag } : undefined,
+    stale: false,
+    conflict: false,
+  };
+}
+
+function forget(
+  name: CredentialName,
+  { time }: Extract<Choice, { kind: 'forget' }>,
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+  now: number,
+  host: string,
+): Decision | undefined {
+  const present = inOrder(candidates(seen), now);
+  const last = present[0]?.version ?? (seen.tombstone ? undefined : entry?.agreed);
+  if (!last) return undefined;
+  // It ranks above all that is there, and above what a host that is offline refreshed before this.
+  const freshness = fresherThan(
+    last.freshness,
+    present.map((candidate) => candidate.version.freshness),
+    time,
+  );
+  return {
+    kind: 'delete',
+    tombstone: { name, version: last.id, freshness, host, forgotten: true, time },
+    tag: undefined,
+    ...(seen.tombstone?.kind === 'tombstone' && { over: seen.tombstone.tag }),
+    reason: `forgotten on ${host}`,
+  };
+}

@@ -1,0 +1,197 @@
+/** `status` as it is looked at. */
+import { printable } from '../credential/name.ts';
+import type { CredentialStatus, Mark, RunStatus, Status } from '../status/status.ts';
+import { PLACES, type Place } from '../sync/model.ts';
+import { placeName } from '../sync/words.ts';
+import { fromNow, localTime } from './ago.ts';
+import { paint, type Screen, type Tone } from './screen.ts';
+import { type Cell, type Column, cut, drawTable } from './table.ts';
+
+/** From here on there is room for each credential's name, which commands take, and for why it is as it is. */
+const WIDE = 110;
+const VERY_WIDE = 150;
+/** `antigravity`. */
+const LONGEST_PROVIDER = 11;
+/** A token that ends sooner than this is shown so: proxies renew theirs earlier. */
+const SOON_MS = 30 * 60 * 1000;
+/** Deletions are shown for this long. */
+const DELETED_SHOWN_MS = 7 * 24 * 60 * 60 * 1000;
+
+const MARKS: Readonly<Record<Mark, readonly [unicode: string, ascii: string, tone: Tone, meaning: string]>> =
+  {
+    current: ['✓', '=', 'ok', 'there'],
+    other: ['≠', '#', 'soon', 'another version'],
+    missing: ['✗', 'x', 'soon', 'missing'],
+    absent: ['·', '.', 'dim', 'not there'],
+    invalid: ['!', '!', 'bad', 'no credential'],
+    unreadable: ['!', '!', 'bad', 'cannot be read'],
+    paused: ['P', 'P', 'dim', 'paused'],
+    unknown: ['?', '?', 'soon', 'not known'],
+    off: ['-', '-', 'dim', ''],
+  };
+
+const SHORT: Readonly<Record<Place, readonly [narrow: string, wide: string]>> = {
+  auth: ['A', 'auth'],
+  ccs: ['C', 'CCS'],
+  store: ['S', 'store'],
+  backup: ['B', 'backup'],
+};
+
+/** The lines of a status. `all`: deletions of long ago too. */
+export function statusLines(status: Status, screen: Screen, all: boolean): string[] {
+  const now = Date.parse(status.time);
+  const isOld = (one: CredentialStatus) =>
+    one.state === 'deleted' &&
+    !one.needsPerson &&
+    !PLACES.some((place) => !['absent', 'off', 'unknown', 'paused'].includes(one.places[place])) &&
+    now - Date.parse(one.deletedAt ?? status.time) > DELETED_SHOWN_MS;
+  const shown = status.credentials.filter((one) => all || !isOld(one));
+  const hidden = status.credentials.length - shown.length;
+  const wide = screen.columns >= WIDE;
+  const places = PLACES.filter((place) => !status.off.includes(place));
+  const reasons = screen.columns >= VERY_WIDE && shown.some(({ reason }) => reason !== '');
+
+  const columns: Column[] = [
+    { head: '' },
+    { head: 'ACCOUNT', shrinksTo: 12 },
+    { head: 'PROVIDER', shrinksTo: 8, ...(!wide && { most: LONGEST_PROVIDER }) },
+    ...(wide ? [{ head: 'NAME', shrinksTo: 16 }] : []),
+    { head: 'STATE' },
+    { head: 'REFRESHED' },
+    { head: 'EXPIRES' },
+    ...(wide
+      ? places.map((place) => ({ head: SHORT[place][1] }))
+      : [{ head: places.map((place) => SHORT[place][0]).join(' ') }]),
+    ...(reasons ? [{ head: 'WHY', shrinksTo: 10 }] : []),
+  ];
+  const rows = shown.map((one): Cell[] => [
+    glyph(one, now, screen),
+    { text: one.account, ...(one.disabled && { tone: 'dim' as const }) },
+    { text: one.provider },
+    ...(wide ? [{ text: one.name, tone: 'dim' as const }] : []),
+    { text: one.state, tone: toneOf(one) },
+    { text: one.lastRefresh === null ? '-' : fromNow(Date.parse(one.lastRefresh), now) },
+    expiry(one, now),
+    ...marksOf(one, places, wide, screen),
+    ...(reasons ? [{ text: one.reason, tone: 'dim' as const }] : []),
+  ]);
+  const table =
+    shown.length > 0 ? drawTable(columns, rows, screen) : ['no credential anywhere: log in, or sync'];
+  const used = new Set(shown.flatMap((one) => places.map((place) => one.places[place])));
+  return [
+    ...header(status, now, screen),
+    '',
+    ...table,
+    '',
+    ...legend(used, wide ? [] : places, screen),
+    ...problems(status, screen),
+    summary(status, shown, hidden, screen),
+  ].filter((line, index, lines) => line !== '' || lines[index - 1] !== '');
+}
+
+function header(status: Status, now: number, screen: Screen): string[] {
+  const { store, host, lastRun, lastSuccess, services } = status;
+  const reach = store.reachable ? '' : `  ${paint('out of reach', 'bad', screen)}`;
+  const when = (run: RunStatus) =>
+    `${run.command} ${fromNow(Date.parse(run.time), now)} (${localTime(Date.parse(run.time))})`;
+  const failed =
+    lastRun && lastRun.exitCode !== 0
+      ? `  ${paint(`the last one, ${when(lastRun)}, ended with ${lastRun.exitCode}`, 'bad', screen)}`
+      : '';
+  const room = Math.max(20, screen.columns - 10 - (store.reachable ? 0 : 14));
+  const line = (name: string, text: string) => `${paint(name.padEnd(8), 'dim', screen)}  ${text}`;
+  return [
+    line('host', cut(printable(host), room, screen)),
+    line('store', `${cut(printable(store.location), room, screen)}${reach}`),
+    ...folded(
+      line('last run', `${lastSuccess ? when(lastSuccess) : 'no successful one so far'}`),
+      failed,
+      screen,
+    ),
+    line('services', servicesWords(services, room, screen)),
+  ];
+}
+
+function folded(first: string, second: string, screen: Screen): string[] {
+  if (second === '') return [first];
+  return screen.columns >= WIDE ? [`${first}${second}`] : [first, `${' '.repeat(8)}${second}`];
+}
+
+function servicesWords({ manager, services }: Status['services'], room: number, screen: Screen): string {
+  if (manager === 'none') return 'none run by systemd or launchd';
+  const wrong = services.filter(({ failed, stopped }) => failed || stopped);
+  if (wrong.length === 0) return `${manager}: ${services.length} in order`;
+  const names = wrong.map(({ name, failed }) => `${name} ${failed ? 'failed' : 'is stopped'}`).join(', ');
+  return paint(cut(printable(`${manager}: ${names}`), room, screen), 'bad', screen);
+}
+
+function glyph(one: CredentialStatus, now: number, screen: Screen): Cell {
+  const tone = toneOf(one);
+  if (tone === 'bad') return mark('missing', screen, 'bad');
+  if (tone === 'soon') return { text: '~', tone };
+  if (tone === 'dim') return { text: '-', tone };
+  const { tone: expires } = expiry(one, now);
+  return expires === 'bad' || expires === 'soon' ? { text: '!', tone: 'soon' } : mark('current', screen);
+}
+
+function toneOf({ state, needsPerson, disabled }: CredentialStatus): Tone {
+  if (needsPerson || state === 'invalid') return 'bad';
+  if (state === 'in step') return disabled ? 'dim' : 'ok';
+  return state === 'paused' || state === 'deleted' ? 'dim' : 'soon';
+}
+
+function expiry({ expires, state, disabled }: CredentialStatus, now: number): Cell {
+  if (expires === null || state === 'deleted') return { text: '-', tone: 'dim' };
+  const instant = Date.parse(expires);
+  const tone = disabled ? 'dim' : instant <= now ? 'bad' : instant - now < SOON_MS ? 'soon' : 'ok';
+  return { text: fromNow(instant, now), tone };
+}
+
+function mark(what: Mark, { unicode }: Screen, tone: Tone = MARKS[what][2]): Cell {
+  return { text: MARKS[what][unicode ? 0 : 1], tone };
+}
+
+/** A mark a place: each in a column of its own, or close together in one. */
+function marksOf(one: CredentialStatus, places: readonly Place[], wide: boolean, screen: Screen): Cell[] {
+  const marks = places.map((place) => mark(one.places[place], screen));
+  if (wide) return marks;
+  return [{ text: marks.map(({ text }) => text).join(' '), tones: marks.map(({ tone = 'plain' }) => tone) }];
+}
+
+function legend(used: ReadonlySet<Mark>, places: readonly Place[], screen: Screen): string[] {
+  const marks = [...used]
+    .filter((what) => what !== 'current' && what !== 'off')
+    .map((what) => `${MARKS[what][screen.unicode ? 0 : 1]} ${MARKS[what][3]}`);
+  const short = places.map((place) => `${SHORT[place][0]} ${placeName(place)}`);
+  const lines = [short, marks].filter((parts) => parts.length > 0).map((parts) => parts.join('  '));
+  return lines.length > 0 ? [...lines.map((text) => paint(text, 'dim', screen)), ''] : [];
+}
+
+function problems({ problems: all, store }: Status, screen: Screen): string[] {
+  const own =
+    store.error === null ? [] : [{ subject: 'store', reason: store.error, remedy: store.remedy ?? '' }];
+  return [...own, ...all].flatMap(({ subject, reason, remedy }) => [
+    `${paint(screen.unicode ? '✗' : 'x', 'bad', screen)} ${printable(`${subject}: ${reason}`)}`,
+    `  ${printable(remedy)}`,
+  ]);
+}
+
+function summary(
+  { credentials }: Status,
+  shown: readonly CredentialStatus[],
+  hidden: number,
+  screen: Screen,
+): string {
+  const living = credentials.filter(({ state }) => state !== 'deleted').length;
+  const count = `${living} credential${living === 1 ? '' : 's'}`;
+  const needy = shown.filter(({ needsPerson }) => needsPerson).length;
+  const waiting = shown.filter(({ state }) => !['in step', 'paused', 'deleted'].includes(state)).length;
+  const [words, tone]: [string, Tone] =
+    needy > 0
+      ? [`${needy} ${needy === 1 ? 'needs' : 'need'} you`, 'bad']
+      : waiting > 0
+        ? [`${waiting} for the next sync`, 'soon']
+        : ['all in step', 'ok'];
+  const more = hidden > 0 ? `; ${hidden} deleted earlier (--all)` : '';
+  return `${count}, ${paint(words, tone, screen)}${more}`;
+}
