@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { exitCodeOf, runChecks } from '../doctor/check.ts';
 import { openContext } from '../doctor/context.ts';
 import { allChecks } from '../doctor/doctor.ts';
@@ -6,7 +6,7 @@ import type { Machine } from '../services/switch.ts';
 import { SettingsError } from '../settings/settings-error.ts';
 import { doctorJson, printResult, printVerdict } from '../terminal/doctor.ts';
 import type { Terminal } from '../terminal/terminal.ts';
-import { type CommonOptions, STORE_KINDS, storeOption } from './options.ts';
+import { type Act, type CommonOptions, commonOptions, STORE_KINDS } from './options.ts';
 import { machineFor } from './services.ts';
 
 interface DoctorOptions extends CommonOptions {
@@ -14,23 +14,14 @@ interface DoctorOptions extends CommonOptions {
 }
 
 /** The command line of `doctor`. */
-export function defineDoctor(
-  act: (options: CommonOptions, action: (terminal: Terminal) => Promise<number>) => Promise<void>,
-): Command {
-  return new Command('doctor')
+export function defineDoctor(act: Act): Command {
+  return commonOptions(new Command('doctor'))
     .description('Looks at everything that can be wrong on this machine, and says what to type.')
     .option(
       '--fix',
       'put right what is safe to put right: rights, missing directories, what killed runs left',
     )
-    .option(
-      '--env-file <path>',
-      'read variables from this file instead of CLIPROXY_ENV_FILE or ~/dotfiles/.env',
-    )
-    .addOption(storeOption())
     .option('--json', 'print one JSON document on stdout')
-    .addOption(new Option('--verbose', 'say more').conflicts('quiet'))
-    .option('--quiet', 'say only what is wrong')
     .addHelpText(
       'after',
       `

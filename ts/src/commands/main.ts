@@ -81,6 +81,7 @@ Examples:
   cliproxyapi-sync exec --claude-login    log in, with a sync before and after
   cliproxyapi-sync start                  sync, then become the proxy
   cliproxyapi-sync status                 where each login stands
+  cliproxyapi-sync doctor                 what is wrong here, and what to type
   cliproxyapi-sync history                what versions there were; restore brings one back
 
 Exit codes: 0 done; 1 something failed or was refused; 2 usage; 75 try again; 78 configuration.`,
@@ -95,13 +96,13 @@ Exit codes: 0 done; 1 something failed or was refused; 2 usage; 75 try again; 78
   }
   const others = [
     defineStatus,
+    defineDoctor,
     defineHistory,
     defineRestore,
     defineForget,
-    defineWatch,
-    defineDoctor,
     defineMigrate,
     defineServices,
+    defineWatch,
   ];
   for (const defineOther of others) {
     const command = defineOther(async (options, action) => setExit(await act(options, action)));

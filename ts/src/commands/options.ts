@@ -12,11 +12,6 @@ export const STORE_KINDS = { postgres: 'postgres', s3: 's3', git: 'git', local: 
 export type StoreName = keyof typeof STORE_KINDS;
 export const STORE_NAMES = Object.keys(STORE_KINDS) as readonly StoreName[];
 
-/** `--store` */
-export function storeOption(): Option {
-  return new Option('--store <kind>', 'use this store, whatever else is configured').choices(STORE_NAMES);
-}
-
 /** As commander gives them. */
 export interface CommonOptions {
   readonly envFile?: string;
@@ -42,7 +37,9 @@ export function commonOptions(command: Command): Command {
       '--env-file <path>',
       'read variables from this file instead of CLIPROXY_ENV_FILE or ~/dotfiles/.env',
     )
-    .addOption(storeOption())
+    .addOption(
+      new Option('--store <kind>', 'use this store, whatever else is configured').choices(STORE_NAMES),
+    )
     .addOption(new Option('--verbose', 'say more').conflicts('quiet'))
     .option('--quiet', 'say only what is wrong');
 }

@@ -12,7 +12,15 @@ import { startLoop, type Turn } from '../watch/loop.ts';
 import { memoryKeeper } from '../watch/memory.ts';
 import { type Narrator, narrate } from '../watch/narrate.ts';
 import { withNotice } from './notify.ts';
-import { type CommonOptions, describe, EXIT, type ExitCode, storeOption, UsageError } from './options.ts';
+import {
+  type Act,
+  type CommonOptions,
+  commonOptions,
+  describe,
+  EXIT,
+  type ExitCode,
+  UsageError,
+} from './options.ts';
 import { runOnce, settingsFor } from './sync.ts';
 
 interface WatchOptions extends CommonOptions {
@@ -25,10 +33,8 @@ interface WatchOptions extends CommonOptions {
 const LAST_RUN_MS = 8_000;
 
 /** The command line of `watch`. */
-export function defineWatch(
-  act: (options: CommonOptions, action: (terminal: Terminal) => Promise<number>) => Promise<void>,
-): Command {
-  return new Command('watch')
+export function defineWatch(act: Act): Command {
+  return commonOptions(new Command('watch'))
     .description(
       'Keeps everything in step until it is stopped: for containers and machines without systemd or launchd.',
     )
@@ -39,14 +45,7 @@ export function defineWatch(
     )
     .option('--health-file <path>', 'say in this file how it goes, for a health check')
     .option('--health', 'read that file, and exit with 0 if all is well, else with 1')
-    .option(
-      '--env-file <path>',
-      'read variables from this file instead of CLIPROXY_ENV_FILE or ~/dotfiles/.env',
-    )
-    .addOption(storeOption())
     .option('--json', 'print one JSON object a line on stdout for each thing that happens')
-    .addOption(new Option('--verbose', 'say more').conflicts('quiet'))
-    .option('--quiet', 'say only what is wrong')
     .addHelpText(
       'after',
       `
