@@ -5,13 +5,14 @@ TS := ts
 
 NIX := nix --extra-experimental-features 'nix-command flakes'
 
-.PHONY: help demo test prove bench bundles check format clean build switch status rollback unswitch deps-hash
+.PHONY: help demo test prove bench watch-idle bundles check format clean build switch status rollback unswitch deps-hash
 
 help:
 	@echo "make demo      two homes, one store: the main job in half a minute, checked"
 	@echo "make test      all tests"
 	@echo "make prove     random worlds for PROVE_SECONDS (1800): crashes, races, lost state, bad clocks; PROVE_SEED=N replays"
 	@echo "make bench     figures against the shell scripts' way (BENCH_JSON=file for JSON)"
+	@echo "make watch-idle   what watch costs at rest, in ten minutes"
 	@echo "make bundles   ts/dist/*.mjs"
 	@echo "make build     the Nix package, result/"
 	@echo "make switch    run the services on this machine; with FLAKE=... the host's own switch"
@@ -44,6 +45,9 @@ prove: $(TS)/node_modules/.package-lock.json
 
 bench: bundles $(VENV)/.done
 	@node $(TS)/node_modules/tsx/dist/cli.mjs tests/bench/bench.ts
+
+watch-idle: bundles $(VENV)/.done
+	@node $(TS)/node_modules/tsx/dist/cli.mjs tests/bench/watch-idle.ts
 
 check: $(TS)/node_modules/.package-lock.json
 	@cd $(TS) && npm run --silent check

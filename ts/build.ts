@@ -47,15 +47,18 @@ const SECOND_PART = `
   import { fileURLToPath } from 'node:url';
   import { Script } from 'node:vm';
   import { openCodeCache } from ${JSON.stringify(here('src/programs/code-cache.ts'))};
-  const filename = fileURLToPath(import.meta.url);
-  const text = readFileSync(filename, 'utf8');
-  // In pieces, so that it is not found here.
-  const start = ${JSON.stringify([...COMMENT.start])}.join('');
-  const code = text.slice(text.indexOf(start) + start.length, text.lastIndexOf(${JSON.stringify(COMMENT.end)}))
-    .replaceAll(${JSON.stringify(COMMENT.endInside)}, ${JSON.stringify(COMMENT.end)});
   const require = createRequire(import.meta.url);
-  const cache = openCodeCache(code, require);
-  const script = new Script('(function(require,module){' + code + '\\n})', { filename, ...cache?.found });
+  // In a function, since the texts, a megabyte each, would otherwise stay as long as the process.
+  const { script, cache } = (() => {
+    const filename = fileURLToPath(import.meta.url);
+    const text = readFileSync(filename, 'utf8');
+    // In pieces, so that it is not found here.
+    const start = ${JSON.stringify([...COMMENT.start])}.join('');
+    const code = text.slice(text.indexOf(start) + start.length, text.lastIndexOf(${JSON.stringify(COMMENT.end)}))
+      .replaceAll(${JSON.stringify(COMMENT.endInside)}, ${JSON.stringify(COMMENT.end)});
+    const cache = openCodeCache(code, require);
+    return { cache, script: new Script('(function(require,module){' + code + '\\n})', { filename, ...cache?.found }) };
+  })();
   const part = { exports: {} };
   script.runInThisContext()(require, part);
   export async function main(program, args) {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CredentialName } from '../../ts/src/credential/name.ts';
 import { parseCredential, type VersionId } from '../../ts/src/credential/version.ts';
+import { glanceAt } from '../../ts/src/stores/glance.ts';
 import {
   type HistoryEntry,
   MAX_OBJECT_BYTES,
@@ -226,6 +227,51 @@ export function storeContract(name: string, makeFixture: () => Promise<StoreFixt
         const config = Buffer.from('port: 8317 # ü\n');
         await fixture.writeConfig(config);
         expect(Buffer.from((await store.readConfig())?.bytes ?? [])).toEqual(config);
+      });
+    });
+
+    describe('a glance', () => {
+      test('is another after each change of a credential, whoever makes it, and the same otherwise', async () => {
+        const seen: string[] = [];
+        const look = async () => {
+          const glance = await glanceAt(open());
+          expect(await glanceAt(open())).toBe(glance);
+          seen.push(glance);
+        };
+        await look();
+        const store = await prepared();
+        await look();
+        await store.commit([create('a.json', credential('a'))]);
+        await look();
+        await fixture.writeForeign('current', 'b.json', credential('b'));
+        await look();
+        await fixture.writeForeign('current', 'b.json', credential('b again'));
+        await look();
+        const listed = (await store.list()).current.get('a.json');
+        await removeCurrent(store, 'a.json', listed?.tag ?? '');
+        await look();
+        expect(new Set(seen.slice(1)).size).toBe(seen.length - 1);
+      });
+
+      test('writes nothing', async () => {
+        await prepared();
+        const before = await fixture.fingerprint();
+        await glanceAt(open());
+        expect(await fixture.fingerprint()).toBe(before);
+      });
+    });
+
+    describe('trying it out', () => {
+      test('goes through where one may write, and leaves nothing behind', async () => {
+        await prepared();
+        const before = await fixture.fingerprint();
+        await open().tryOut?.();
+        expect(await fixture.fingerprint()).toBe(before);
+      });
+
+      test("the store's clock is this machine's, where the server is this machine", async () => {
+        const time = (await (await prepared()).clock?.()) ?? Date.now();
+        expect(Math.abs(time - Date.now())).toBeLessThan(5_000);
       });
     });
 

@@ -49,6 +49,7 @@ export function happen(world: World, step: Happening): void {
         ledger.wiped();
         cloud.objects.tombstone.clear();
         cloud.history.clear();
+        cloud.pruned.clear();
         cloud.marker = undefined;
       }
       return;

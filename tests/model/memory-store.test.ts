@@ -16,8 +16,9 @@ for (const tags of ['content', 'writes'] as const) {
       },
       readAside: async (name) => [...(cloud.aside.get(name)?.values() ?? [])],
       fingerprint: async () =>
-        JSON.stringify([cloud.objects, cloud.history, cloud.aside, cloud.config], (_, value: unknown) =>
-          value instanceof Map ? [...value] : value,
+        JSON.stringify(
+          [cloud.objects, cloud.history, cloud.pruned, cloud.aside, cloud.config],
+          (_, value: unknown) => (value instanceof Map ? [...value] : value),
         ),
       remove: async () => {},
     };

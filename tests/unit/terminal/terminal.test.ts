@@ -38,6 +38,7 @@ function terminal(options: Partial<TerminalOptions> = {}) {
       isTTY: false,
       env: {},
       level: 'normal',
+      run: '0badcafe',
       now: () => time,
       ...options,
     }),
@@ -61,7 +62,7 @@ describe('messages', () => {
   it.each([
     ['quiet', 'error: e\nwarning: w\n'],
     ['normal', 'error: e\nwarning: w\ni\n'],
-    ['verbose', 'error: e\nwarning: w\ni\nv\n'],
+    ['verbose', 'error: e\nwarning: w\ni\n[0badcafe] v\n'],
   ] as const)('of --%s are these', (level, expected) => {
     const t = terminal({ level });
     t.error('e');

@@ -1,7 +1,8 @@
 import { Command, CommanderError } from 'commander';
 import { printable } from '../credential/name.ts';
-import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 import { VERSION } from '../version.ts';
+import { defineDoctor } from './doctor.ts';
 import { defineForget } from './forget.ts';
 import { defineHistory } from './history.ts';
 import { defineMigrate } from './migrate.ts';
@@ -11,13 +12,14 @@ import {
   EXIT,
   type ExitCode,
   explain,
-  levelOf,
   type RunOptions,
 } from './options.ts';
 import { defineRestore } from './restore.ts';
 import { defineServices } from './services.ts';
 import { defineStatus } from './status.ts';
 import { syncCommand } from './sync.ts';
+import { addLogFormat, terminalFor } from './terminal.ts';
+import { defineWatch } from './watch.ts';
 
 export type ProgramName = 'hydrate' | 'backup' | 'start' | 'wrapper' | 'cliproxyapi-sync';
 
@@ -79,6 +81,7 @@ Examples:
   cliproxyapi-sync exec --claude-login    log in, with a sync before and after
   cliproxyapi-sync start                  sync, then become the proxy
   cliproxyapi-sync status                 where each login stands
+  cliproxyapi-sync doctor                 what is wrong here, and what to type
   cliproxyapi-sync history                what versions there were; restore brings one back
 
 Exit codes: 0 done; 1 something failed or was refused; 2 usage; 75 try again; 78 configuration.`,
@@ -91,17 +94,26 @@ Exit codes: 0 done; 1 something failed or was refused; 2 usage; 75 try again; 78
     const command = define(name, `cliproxyapi-sync ${name}`, setExit).copyInheritedSettings(root);
     root.addCommand(command);
   }
-  const others = [defineStatus, defineHistory, defineRestore, defineForget, defineMigrate, defineServices];
+  const others = [
+    defineStatus,
+    defineDoctor,
+    defineHistory,
+    defineRestore,
+    defineForget,
+    defineMigrate,
+    defineServices,
+    defineWatch,
+  ];
   for (const defineOther of others) {
     const command = defineOther(async (options, action) => setExit(await act(options, action)));
     root.addCommand(command.copyInheritedSettings(root));
   }
-
+  for (const command of root.commands) addLogFormat(command);
   return root;
 }
 
 function single(name: 'hydrate' | 'backup' | 'start', setExit: SetExit): Command {
-  return define(name, name, setExit)
+  return addLogFormat(define(name, name, setExit))
     .version(`${name} ${VERSION}`)
     .exitOverride()
     .showHelpAfterError(`(${name} --help shows the options)`);
@@ -208,14 +220,7 @@ async function act(
   options: RunOptions,
   action: (terminal: Terminal) => Promise<number>,
 ): Promise<ExitCode | number> {
-  const { stderr, stdout, env } = process;
-  const terminal = createTerminal({
-    stderr,
-    stdout,
-    isTTY: stderr.isTTY === true,
-    env,
-    level: levelOf(options),
-  });
+  const terminal = terminalFor(options);
   try {
     return await action(terminal);
   } catch (error) {

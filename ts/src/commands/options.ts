@@ -4,6 +4,7 @@ import { type CredentialName, parseName, printable } from '../credential/name.ts
 import { SettingsError } from '../settings/settings-error.ts';
 import { StoreError } from '../stores/store.ts';
 import { StateError } from '../sync/state.ts';
+import type { LogFormat } from '../terminal/log-entry.ts';
 import type { Level, Terminal } from '../terminal/terminal.ts';
 
 /** The names of stores on the command line. */
@@ -18,6 +19,7 @@ export interface CommonOptions {
   readonly json?: boolean;
   readonly verbose?: boolean;
   readonly quiet?: boolean;
+  readonly logFormat?: LogFormat;
 }
 
 export interface RunOptions extends CommonOptions {
@@ -74,7 +76,12 @@ export function explain(error: unknown, terminal: Terminal, json: boolean): Exit
   return code;
 }
 
-function describe(error: unknown): { code: ExitCode; message: string; remedy?: string } {
+/**
+ * What went wrong, as an exit code and words.
+ *
+ * @throws What is no error of ours.
+ */
+export function describe(error: unknown): { code: ExitCode; message: string; remedy?: string } {
   if (error instanceof UsageError) return { code: EXIT.usage, message: error.message };
   if (error instanceof SettingsError)
     return { code: EXIT.configuration, message: error.message, remedy: error.remedy };

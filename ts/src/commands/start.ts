@@ -14,11 +14,15 @@ import { endTakeOver } from '../sync/take-over.ts';
 import { printReport } from '../terminal/report.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { mirroredConfig, prepareNative } from './native.ts';
+import { withNotice } from './notify.ts';
 import { type CommonOptions, explain } from './options.ts';
 import { runOnce, type SyncCommand, settingsFor } from './sync.ts';
 
 /** What the store may cost a start, in milliseconds: the proxy serves from local files without it. */
 const STORE_DEADLINE_MS = 10_000;
+
+/** What telling of a failure may cost a start besides, in milliseconds. */
+const NOTICE_MS = 2_000;
 
 /** `start`: sync, render the config, become the proxy. */
 export async function startCommand(
@@ -99,20 +103,17 @@ export async function runBefore(
   const left = Math.max(0, deadline - Date.now());
   const signal = AbortSignal.timeout(left);
   try {
-    const report = await runOnce(command, settings, terminal, {
-      signal,
-      lockWaitMs: Math.min(left, settings.lockWaitMs),
+    const once = () =>
+      runOnce(command, settings, terminal, { signal, lockWaitMs: Math.min(left, settings.lockWaitMs) });
+    return await withNotice({ command, settings, terminal, timeoutMs: NOTICE_MS }, once, (report) => {
+      const { location } = report.store;
+      if (report.stopped !== undefined && signal.aborted && location !== '') {
+        terminal.error(
+          `${location} did not answer within ${Math.round(left / 1000)} s`,
+          'Nothing was lost. Check the network; the next sync brings everything in step.',
+        );
+      } else printReport(command, report, { dryRun: false, json: false }, terminal);
     });
-    const { location } = report.store;
-    if (report.stopped !== undefined && signal.aborted && location !== '') {
-      terminal.error(
-        `${location} did not answer within ${Math.round(left / 1000)} s`,
-        'Nothing was lost. Check the network; the next sync brings everything in step.',
-      );
-      return report;
-    }
-    printReport(command, report, { dryRun: false, json: false }, terminal);
-    return report;
   } catch (error) {
     explain(error, terminal, false);
     return undefined;

@@ -6,6 +6,7 @@ import type { Choices } from '../sync/look.ts';
 import { type RunReport, run } from '../sync/run.ts';
 import { printReport, reportJson } from '../terminal/report.ts';
 import type { Terminal } from '../terminal/terminal.ts';
+import { withNotice } from './notify.ts';
 import { type CommonOptions, credentialNames, type RunOptions, STORE_KINDS } from './options.ts';
 
 export type SyncCommand = 'hydrate' | 'backup' | 'sync';
@@ -19,9 +20,14 @@ export async function syncCommand(
   const allowDelete = credentialNames(options.allowDelete);
   const settings = await settingsFor(options, terminal);
   const dryRun = options.dryRun === true;
-  const report = await runOnce(command, settings, terminal, { dryRun, allowDelete, tidy: true });
-  if (options.json) terminal.json(reportJson(command, report, dryRun));
-  printReport(command, report, { dryRun, json: options.json === true }, terminal);
+  const once = () => runOnce(command, settings, terminal, { dryRun, allowDelete, tidy: true });
+  const say = (report: RunReport) => {
+    if (options.json) terminal.json(reportJson(command, report, dryRun));
+    printReport(command, report, { dryRun, json: options.json === true }, terminal);
+  };
+  if (!dryRun) return (await withNotice({ command, settings, terminal }, once, say)).exitCode;
+  const report = await once();
+  say(report);
   return report.exitCode;
 }
 

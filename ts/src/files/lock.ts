@@ -67,6 +67,27 @@ export async function takeLock(directory: string, waitMs: number): Promise<Lock 
   }
 }
 
+/** How a directory's lock stands, for a person: nothing is changed. */
+export type LockState =
+  | { readonly kind: 'free' }
+  /** `pid` is known where the holder is of this host. */
+  | { readonly kind: 'held'; readonly pid: number | undefined }
+  /** Its holder is gone: the next run takes it over. */
+  | { readonly kind: 'stale'; readonly pid: number | undefined };
+
+export async function inspectLock(directory: string): Promise<LockState> {
+  const path = join(directory, 'lock');
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return { kind: 'free' };
+  const owner = join(directory, 'lock-owner.json');
+  const pid = await readFile(owner, 'utf8').then(
+    (text) => /"pid":(\d+)/.exec(text)?.[1],
+    () => undefined,
+  );
+  const isStale = Date.now() - found.mtimeMs > STALE_MS || (await holderIsDead(path, owner));
+  return { kind: isStale ? 'stale' : 'held', pid: pid === undefined ? undefined : Number(pid) };
+}
+
 interface Owner extends ProcessIdentity {
   /** Which lock it holds: a note that a killed process left says nothing of the lock that came after. */
   readonly lock: string;

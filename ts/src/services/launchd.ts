@@ -95,6 +95,15 @@ export function launchd({
       return Promise.all(names.map(async (name) => stateOf(name, await print(name))));
     },
 
+    known: ['cliproxyapi', 'cliproxyapi-backup', 'cliproxyapi-sync'].map(
+      (name) => `cliproxyapi-sync.${name}.plist`,
+    ),
+
+    async firing() {
+      const text = await print('cliproxyapi-sync.cliproxyapi-backup.plist');
+      return text === undefined ? undefined : /^\s*runs = (\d+)$/m.exec(text)?.[1];
+    },
+
     advice: async () => undefined,
   };
 

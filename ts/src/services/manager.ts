@@ -32,6 +32,15 @@ export interface ServiceManager {
 
   states(fileNames: readonly string[]): Promise<readonly ServiceState[]>;
 
+  /** What `doctor` asks for: the services that may be here, whoever installed them. */
+  readonly known: readonly string[];
+
+  /**
+   * For one that waits for changes in directories: a text that is another one each time it has started what is to
+   * follow. Undefined if there is none that waits.
+   */
+  firing(): Promise<string | undefined>;
+
   /** What a person should know about this machine once, or undefined. */
   advice(): Promise<string | undefined>;
 }

@@ -104,6 +104,21 @@ export function systemd({
       return (await show(names, STATE_PROPERTIES)).map(stateOf);
     },
 
+    known: [
+      'cliproxyapi.service',
+      'cliproxyapi-backup.path',
+      'cliproxyapi-backup.service',
+      'cliproxyapi-sync.timer',
+      'cliproxyapi-sync.service',
+    ],
+
+    async firing() {
+      const [path] = await show(['cliproxyapi-backup.path'], ['ActiveState', 'Triggers']);
+      if (path?.ActiveState !== 'active' || !path.Triggers) return undefined;
+      const [triggered] = await show([path.Triggers], ['InactiveExitTimestampMonotonic']);
+      return triggered?.InactiveExitTimestampMonotonic;
+    },
+
     async advice() {
       if (user === 'root' || (await isThere(join('/var/lib/systemd/linger', user)))) return undefined;
       return `the services start when you log in and end when you log out; for a machine that runs by itself: loginctl enable-linger ${user}`;
@@ -134,6 +149,7 @@ const STATE_PROPERTIES = [
   'NextElapseUSecRealtime',
   'NextElapseUSecMonotonic',
   'WantedBy',
+  'UnitFileState',
 ];
 
 function stateOf(unit: Readonly<Record<string, string>>): ServiceState {
@@ -152,7 +168,7 @@ function stateOf(unit: Readonly<Record<string, string>>): ServiceState {
     state: LoadState === 'loaded' ? `${ActiveState} (${SubState})` : (LoadState ?? 'unknown'),
     detail: details.filter((detail) => detail !== '').join(', '),
     failed,
-    stopped: WantedBy !== '' && ActiveState === 'inactive',
+    stopped: (WantedBy !== '' || unit.UnitFileState === 'disabled') && ActiveState === 'inactive',
   };
 }
 

@@ -70,7 +70,8 @@ export async function loadSettings({ env, envFile, store, home }: SettingsSource
   return settingsFrom({ env, files, ...(store && { store }), ...(home !== undefined && { home }) });
 }
 
-function envFilesToRead(
+/** The env files that count, the first named first. */
+export function envFilesToRead(
   env: SettingsSource['env'],
   paths: Paths,
   argument: string | undefined,

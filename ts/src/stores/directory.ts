@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { printable } from '../credential/name.ts';
@@ -10,6 +11,7 @@ import { type FileAnswer, filesBelow } from './directory/files.ts';
 import { readHistoryFiles } from './directory/history.ts';
 import { type HeldLock, withLock } from './directory/lock.ts';
 import { pruneFiles, readPrunedFiles } from './directory/prune.ts';
+import { glanceOf } from './glance.ts';
 import { AREA_PREFIX, CONFIG_KEY, historyKey, MARKER_KEY, objectKey, SYNC_PREFIX } from './layout.ts';
 import { markerBytes, parseMarker, recallMarker, rememberMarker } from './marker.ts';
 import { forEachParallel } from './parallel.ts';
@@ -113,6 +115,12 @@ export function directoryStore(options: DirectoryOptions, memory: StoreMemory): 
         };
       }),
 
+    glance: () =>
+      guarded('look at what is', async () => {
+        const keys = await files.list(AREA_PREFIX.current);
+        return glanceOf(await Promise.all(keys.map(async (key) => [key, await files.stamp(key)] as const)));
+      }),
+
     read: (references, receive) =>
       guarded('read', () =>
         forEachParallel(references, MAX_PARALLEL, async (reference) =>
@@ -166,6 +174,15 @@ export function directoryStore(options: DirectoryOptions, memory: StoreMemory): 
       guarded('write the config', () => locked((held) => commitConfigInDirectory(files, held, change))),
 
     configHistory: () => guarded("list the config's history", () => readConfigHistoryFiles(files)),
+
+    tryOut: () =>
+      guarded('write', () =>
+        locked(async ({ assertHeld }) => {
+          const key = `${SYNC_PREFIX}probe-${randomUUID()}`;
+          await files.write(key, Buffer.from('probe'), assertHeld);
+          await files.remove(key);
+        }),
+      ),
 
     // The lock is held within writes alone.
     close: async () => {},

@@ -27,6 +27,15 @@ export interface Store {
   list(): Promise<StoreListing>;
 
   /**
+   * A look at whether any credential was changed, added or removed, for one that waits for it: a text that is another
+   * one then. Absent where `list` is as cheap.
+   *
+   * - MUST NOT write, and SHOULD be one request.
+   * - MAY miss what is no change of a current object (the backup copy): the next full listing finds that.
+   */
+  glance?(): Promise<string>;
+
+  /**
    * Reads objects, in any order, with bounded parallelism, and hands each answer over as it comes.
    *
    * - MUST call `receive` exactly once for each reference, or throw.
@@ -118,6 +127,18 @@ export interface Store {
    * is weaker, or it is not known yet (before the first `prepare`). Does no I/O. Absent where nothing ever is.
    */
   weaknesses?(): readonly string[];
+
+  /**
+   * Tries for `doctor` what a run would rely on: writes something that no program reads, on a key that no credential
+   * has, finds out anew how far conditions can be trusted, and removes it again. Only where the store is present.
+   * Absent where `prepare` shows as much.
+   *
+   * @throws StoreError as a write would.
+   */
+  tryOut?(): Promise<void>;
+
+  /** The store's clock, milliseconds since 1970, as it was when it answered; undefined if it does not tell. */
+  clock?(): Promise<number | undefined>;
 
   /** Gives back connections and locks. MUST be safe to call twice. */
   close(): Promise<void>;

@@ -2,42 +2,104 @@
 import type { CredentialResult } from '../sync/apply.ts';
 import type { Action, Place } from '../sync/model.ts';
 import type { RunReport } from '../sync/run.ts';
-import { placeName, placeNames, sentences } from '../sync/words.ts';
+import { placeName, placeNames, sentences, shortId } from '../sync/words.ts';
+import type { LogEntry, LogLevel } from './log-entry.ts';
 import type { Terminal } from './terminal.ts';
 
 export function printReport(
   command: string,
   report: RunReport,
-  { dryRun, json }: { readonly dryRun: boolean; readonly json: boolean },
+  options: { readonly dryRun: boolean; readonly json: boolean },
   terminal: Terminal,
 ): void {
-  for (const result of report.results) printResult(result, dryRun, json, terminal);
+  for (const line of reportLines(command, report, options.dryRun)) {
+    // The JSON document has what was done.
+    if (!options.json || line.kind !== 'change') printEntry(line, terminal);
+  }
+}
+
+/** One thing that a report says. */
+export interface ReportLine extends LogEntry {
+  /** `change`: something that this run did; the others are how things stand. */
+  readonly kind:
+    | 'change'
+    | 'failure'
+    | 'held'
+    | 'problem'
+    | 'guard'
+    | 'weakness'
+    | 'store'
+    | 'stopped'
+    | 'busy'
+    | 'pending'
+    | 'summary';
+  /** Of a change: two or more of them had met. */
+  readonly isConflict?: boolean;
+  /** Of a problem: the file, key or directory that has it. */
+  readonly subject?: string;
+}
+
+/** Prints a message at its level. */
+export function printEntry(entry: LogEntry, terminal: Terminal): void {
+  const { level, message, remedy, credential, action, reason } = entry;
+  const fields = { credential, action, reason };
+  if (level === 'error') terminal.error(message, remedy, fields);
+  else if (level === 'warning') terminal.warn(message, fields);
+  else if (level === 'info') terminal.info(message, fields);
+  else terminal.verbose(message, fields);
+}
+
+/** All that a report says, in the order in which a person wants to hear it. */
+export function reportLines(command: string, report: RunReport, dryRun: boolean): readonly ReportLine[] {
+  const lines = report.results.flatMap((result) => resultLines(result, dryRun));
   for (const { name, waitsFor, reason, remedy } of report.held) {
-    if (waitsFor === 'person') terminal.error(`${name}: left as it is: ${reason}`, remedy);
-    else terminal.warn(sentences(`${name}: left as it is: ${reason}`, remedy));
+    const message = `${name}: left as it is: ${reason}`;
+    const fields = { kind: 'held', credential: name, action: 'left as it is', reason } as const;
+    if (waitsFor === 'person') lines.push({ level: 'error', message, remedy, ...fields });
+    else lines.push({ level: 'warning', message: sentences(message, remedy), ...fields });
   }
   for (const { subject, place, reason, remedy } of report.problems) {
-    terminal.warn(`${subject}${place === 'state' ? '' : ` (${placeName(place)})`} ${reason}. ${remedy}`);
+    const message = `${subject}${place === 'state' ? '' : ` (${placeName(place)})`} ${reason}. ${remedy}`;
+    lines.push({ level: 'warning', kind: 'problem', message, reason, subject });
   }
   if (report.guard) {
     const { names, total } = report.guard;
-    terminal.error(
-      `the mass-deletion guard held: ${names.length} of ${total} credentials would be deleted (${names.join(', ')})`,
-      `Nothing was deleted. If some are meant to go: delete them again, then run cliproxyapi-sync sync --allow-delete ${names.join(' ')}`,
-    );
+    lines.push({
+      level: 'error',
+      kind: 'guard',
+      message: `the mass-deletion guard held: ${names.length} of ${total} credentials would be deleted (${names.join(', ')})`,
+      remedy: `Nothing was deleted. If some are meant to go: delete them again, then run cliproxyapi-sync sync --allow-delete ${names.join(' ')}`,
+    });
   }
-  for (const weakness of report.weaknesses) terminal.warn(weakness);
+  for (const weakness of report.weaknesses)
+    lines.push({ level: 'warning', kind: 'weakness', message: weakness });
   if (report.storeError) {
     const { message, remedy } = report.storeError;
-    terminal.error(
-      sentences(message, 'Nothing was deleted; local files were only brought in step with each other.'),
+    lines.push({
+      level: 'error',
+      kind: 'store',
+      message: sentences(
+        message,
+        'Nothing was deleted; local files were only brought in step with each other.',
+      ),
       remedy,
-    );
+    });
   }
-  if (report.stopped !== undefined) terminal.error(`stopped: ${report.stopped}`, 'Run it again.');
-  if (report.busy !== undefined) terminal.warn(sentences(report.busy, 'The next run looks at it.'));
-  if (report.pending.length > 0) terminal.info(pendingWords(report));
-  if (report.exitCode === 0) terminal.info(summary(command, report, dryRun));
+  if (report.stopped !== undefined) {
+    const message = `stopped: ${report.stopped}`;
+    lines.push({ level: 'error', kind: 'stopped', message, remedy: 'Run it again.' });
+  }
+  if (report.busy !== undefined)
+    lines.push({
+      level: 'warning',
+      kind: 'busy',
+      message: sentences(report.busy, 'The next run looks at it.'),
+    });
+  if (report.pending.length > 0)
+    lines.push({ level: 'info', kind: 'pending', message: pendingWords(report) });
+  if (report.exitCode === 0)
+    lines.push({ level: 'info', kind: 'summary', message: summary(command, report, dryRun) });
+  return lines;
 }
 
 /** What `--json` prints; `format` rises when a reader would have to change. */
@@ -71,15 +133,19 @@ export function reportJson(command: string, report: RunReport, dryRun: boolean):
   };
 }
 
-function printResult(
-  { plan, outcome, failures }: CredentialResult,
-  dryRun: boolean,
-  json: boolean,
-  terminal: Terminal,
-): void {
+function resultLines({ plan, outcome, failures }: CredentialResult, dryRun: boolean): ReportLine[] {
   const { name, decision, actions } = plan;
-  for (const failure of failures) terminal.error(`${name}: ${failure}`);
-  if (outcome !== 'done' || json) return;
+  const reason = reasonOf(decision);
+  const lines = failures.map(
+    (failure): ReportLine => ({
+      level: 'error',
+      kind: 'failure',
+      message: `${name}: ${failure}`,
+      credential: name,
+      reason: failure,
+    }),
+  );
+  if (outcome !== 'done') return lines;
   const wrote = placesOf(actions, 'write');
   const removed = placesOf(actions, 'remove');
   const steps = [
@@ -89,19 +155,30 @@ function printResult(
       ? [dryRun ? 'record the deletion' : 'recorded the deletion']
       : []),
   ];
-  terminal.info(`${name}: ${steps.join(', ') || 'nothing to write'} (${reasonOf(decision)})`);
-  for (const action of actions) {
-    if (action.kind === 'keep') {
-      terminal.verbose(
-        `${name}: ${action.where === 'history' ? "in the store's history" : 'kept on this host'}: version ${action.version.id.slice(0, 12)} (${action.reason})`,
-      );
-    }
+  const action = steps.join(', ') || 'nothing to write';
+  const change = (level: LogLevel, message: string, done: string, why: string) =>
+    lines.push({ level, kind: 'change', message, credential: name, action: done, reason: why });
+  const isConflict = decision.kind === 'spread' && decision.conflict;
+  lines.push({
+    level: 'info',
+    kind: 'change',
+    message: `${name}: ${action} (${reason})`,
+    credential: name,
+    action,
+    reason,
+    isConflict,
+  });
+  for (const kept of actions) {
+    if (kept.kind !== 'keep') continue;
+    const where = kept.where === 'history' ? "in the store's history" : 'on this host';
+    const done = `kept ${where}: version ${shortId(kept.version.id)}`;
+    change('debug', `${name}: ${done} (${kept.reason})`, done, kept.reason);
   }
   if (decision.kind === 'spread' && decision.stale) {
-    terminal.warn(
-      `${name}: an older file was put back and not taken; it is kept in history. If it is the one you want: cliproxyapi-sync history ${name}, then restore.`,
-    );
+    const message = `${name}: an older file was put back and not taken; it is kept in history. If it is the one you want: cliproxyapi-sync history ${name}, then restore.`;
+    change('warning', message, 'not taken', 'an older file was put back');
   }
+  return lines;
 }
 
 function reasonOf(decision: CredentialResult['plan']['decision']): string {

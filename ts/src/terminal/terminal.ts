@@ -1,13 +1,19 @@
+import { randomBytes } from 'node:crypto';
 import { printable } from '../credential/name.ts';
+import { journalLines, jsonLine, type LogEntry, type LogFields, type LogLevel } from './log-entry.ts';
 
 /** Everything that a command says: to people on stderr, data on stdout. It knows nothing of what it prints. */
 export interface Terminal {
+  /** What the lines of this run carry in JSON, in the journal, and where more is said. */
+  readonly run: string;
   /** What failed, and what to do next. Printed at every level. */
-  error(message: string, remedy?: string): void;
+  error(message: string, remedy?: string, fields?: LogFields): void;
   /** Printed at every level. */
-  warn(message: string): void;
-  info(message: string): void;
-  verbose(message: string): void;
+  warn(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  verbose(message: string, fields?: LogFields): void;
+  /** A line of a list of checks. Those that are well are left out where little is to be said. */
+  mark(mark: Mark, message: string, remedy?: string): void;
   /**
    * How far a longer work is; on a terminal only, and only once it has taken a second. Call it as often as you
    * like. It goes away when `done` reaches `total`, and before anything else is printed.
@@ -21,9 +27,13 @@ export interface Terminal {
   json(value: unknown): void;
   /** Why data could not be written (a full disk); undefined if it could, or if its reader went away. */
   outputError(): Error | undefined;
+  /** The same terminal for the next of several runs in one process: with an id of its own. */
+  nextRun(): Terminal;
 }
 
 export type Level = 'quiet' | 'normal' | 'verbose';
+
+export type Mark = 'ok' | 'warning' | 'failed' | 'skipped';
 
 export interface TerminalOptions {
   readonly stderr: Output;
@@ -32,6 +42,10 @@ export interface TerminalOptions {
   readonly isTTY: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly level: Level;
+  /** What stderr is written for. Default: people. */
+  readonly format?: 'human' | 'json' | 'journal';
+  /** The id of the run. Default: a random one. */
+  readonly run?: string;
   /** Milliseconds; for tests. */
   readonly now?: () => number;
 }
@@ -48,58 +62,99 @@ export interface Output {
  * ends with its own exit code.
  */
 export function createTerminal(options: TerminalOptions): Terminal {
-  const { isTTY, env, level, now = Date.now } = options;
+  const { isTTY, env, level, format = 'human', now = Date.now } = options;
   const isDumb = env.TERM === 'dumb';
   // Any value but the empty string, says no-color.org.
-  const hasColour = isTTY && !isDumb && !env.NO_COLOR;
+  const hasColour = isTTY && !isDumb && !env.NO_COLOR && format === 'human';
   const stderr = guarded(options.stderr, () => undefined);
   let outputError: Error | undefined;
   const stdout = guarded(options.stdout, (error) => {
     outputError = error;
-    line(`${paint(RED, 'error:')} the output could not be written: ${printable(error.message)}`);
+    terminal.error(`the output could not be written: ${error.message}`);
   });
   const progress =
-    isTTY && !isDumb && level !== 'quiet' ? progressLine(stderr, options.stderr, now) : undefined;
+    isTTY && !isDumb && level !== 'quiet' && format === 'human'
+      ? progressLine(stderr, options.stderr, now)
+      : undefined;
+  const paint = (colour: string | undefined, text: string) =>
+    hasColour && colour !== undefined ? `${colour}${text}${RESET}` : text;
+  const isSaid = (of: LogLevel) =>
+    of === 'error' || of === 'warning' || (of === 'info' ? level !== 'quiet' : level === 'verbose');
 
-  const paint = (colour: string, text: string) => (hasColour ? `${colour}${text}${RESET}` : text);
-  const line = (text: string) => {
-    progress?.erase();
-    stderr(`${text}\n`);
+  const forRun = (run: string): Terminal => {
+    const say = (entry: LogEntry, lines: readonly string[]) => {
+      if (!isSaid(entry.level)) return;
+      progress?.erase();
+      if (format === 'json') stderr(`${jsonLine(entry, run, new Date(now()))}\n`);
+      else {
+        const shown = format === 'journal' ? journalLines(lines, entry.level, run) : lines;
+        stderr(shown.map((line) => `${line}\n`).join(''));
+      }
+    };
+    const remedyLines = (remedy: string | undefined) =>
+      remedy === undefined ? [] : [`  ${printable(remedy)}`];
+    return {
+      run,
+      error(message, remedy, fields) {
+        const line = `${paint(RED, 'error:')} ${printable(message)}`;
+        say({ level: 'error', message, remedy, ...fields }, [line, ...remedyLines(remedy)]);
+      },
+      warn(message, fields) {
+        const line = `${paint(YELLOW, 'warning:')} ${printable(message)}`;
+        say({ level: 'warning', message, ...fields }, [line]);
+      },
+      info: (message, fields) => say({ level: 'info', message, ...fields }, [printable(message)]),
+      verbose(message, fields) {
+        // The journal's lines have it already.
+        const id = format === 'human' ? `[${run}] ` : '';
+        say({ level: 'debug', message, ...fields }, [paint(DIM, `${id}${printable(message)}`)]);
+      },
+      mark(mark, message, remedy) {
+        const { sign, colour, level: of } = MARKS[mark];
+        const line = `${paint(colour, `${sign} ${mark.padEnd(MARK_WIDTH)}`)} ${printable(message)}`;
+        const lines = [line, ...remedyLines(remedy).map((text) => `${' '.repeat(MARK_WIDTH)} ${text}`)];
+        say({ level: of, message: `${mark}: ${message}`, remedy }, lines);
+      },
+      progress(text, done, total) {
+        progress?.show(printable(text), done, total);
+      },
+      clear: () => progress?.clear(),
+      data(text) {
+        progress?.erase();
+        stdout(text);
+      },
+      json(value) {
+        progress?.erase();
+        // What is escaped for people is valid in JSON in the same form, and a terminal is safe from it.
+        stdout(`${printable(JSON.stringify(value ?? null))}\n`);
+      },
+      outputError: () => outputError,
+      nextRun: () => forRun(newRunId()),
+    };
   };
+  const terminal = forRun(options.run ?? newRunId());
+  return terminal;
+}
 
-  return {
-    error(message, remedy) {
-      line(`${paint(RED, 'error:')} ${printable(message)}`);
-      if (remedy !== undefined) line(`  ${printable(remedy)}`);
-    },
-    warn: (message) => line(`${paint(YELLOW, 'warning:')} ${printable(message)}`),
-    info(message) {
-      if (level !== 'quiet') line(printable(message));
-    },
-    verbose(message) {
-      if (level === 'verbose') line(paint(DIM, printable(message)));
-    },
-    progress(text, done, total) {
-      progress?.show(printable(text), done, total);
-    },
-    clear: () => progress?.clear(),
-    data(text) {
-      progress?.erase();
-      stdout(text);
-    },
-    json(value) {
-      progress?.erase();
-      // What is escaped for people is valid in JSON in the same form, and a terminal is safe from it.
-      stdout(`${printable(JSON.stringify(value ?? null))}\n`);
-    },
-    outputError: () => outputError,
-  };
+/** Short enough to be read out, long enough to find one run among a month's. */
+function newRunId(): string {
+  return randomBytes(4).toString('hex');
 }
 
 const RED = '\u001b[31m';
 const YELLOW = '\u001b[33m';
+const GREEN = '\u001b[32m';
 const DIM = '\u001b[2m';
 const RESET = '\u001b[0m';
+
+/** The sign alone tells them apart, and so does the word. */
+const MARKS = {
+  ok: { sign: '✓', colour: GREEN, level: 'info' },
+  warning: { sign: '!', colour: YELLOW, level: 'warning' },
+  failed: { sign: '✗', colour: RED, level: 'error' },
+  skipped: { sign: '-', colour: DIM, level: 'info' },
+} as const satisfies Record<Mark, { sign: string; colour: string; level: LogLevel }>;
+const MARK_WIDTH = 'warning'.length;
 
 /** Writes until the stream fails; then drops, and tells once unless the reader just went away. */
 function guarded(output: Output, failed: (error: Error) => void): (text: string) => void {

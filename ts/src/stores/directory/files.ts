@@ -22,6 +22,8 @@ export interface Files {
   ensureParent(key: string): Promise<void>;
   /** Milliseconds since 1970. */
   modified(key: string): Promise<number>;
+  /** What changes whenever a file is written or replaced. */
+  stamp(key: string): Promise<string>;
 }
 
 export type FileAnswer =
@@ -123,6 +125,16 @@ export function filesBelow(root: string): Files {
 
     async modified(key) {
       return (await lstat(pathOf(key))).mtimeMs;
+    },
+
+    async stamp(key) {
+      try {
+        const { ino, size, mtimeNs } = await lstat(pathOf(key), { bigint: true });
+        return `${ino} ${size} ${mtimeNs}`;
+      } catch (error) {
+        if (errorCode(error) === 'ENOENT') return '';
+        throw error;
+      }
     },
   };
 }

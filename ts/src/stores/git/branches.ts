@@ -72,6 +72,12 @@ export async function lookAtBranches(
   }
 }
 
+/** The commit of the credentials' branch, from one look at the server that fetches nothing. */
+export async function headOfCredentials(cache: Cache, context: ErrorContext): Promise<string | undefined> {
+  const remote = await listRemote(cache, context);
+  return remote.heads.get(credentialsRef(remote, context));
+}
+
 interface Remote {
   /** What HEAD points to, where the server says so. */
   readonly symref: string | undefined;

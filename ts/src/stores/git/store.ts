@@ -13,7 +13,15 @@ import {
   type StoreMarker,
   type StoreMemory,
 } from '../store.ts';
-import { type Branch, type Branches, isFile, lookAtBranches, sideOf, type TreeEntry } from './branches.ts';
+import {
+  type Branch,
+  type Branches,
+  headOfCredentials,
+  isFile,
+  lookAtBranches,
+  sideOf,
+  type TreeEntry,
+} from './branches.ts';
 import { CacheDamaged, gitCache } from './cache.ts';
 import { draftChange, draftConfig } from './changes.ts';
 import { type ErrorContext, hostOf } from './errors.ts';
@@ -42,9 +50,13 @@ export function gitStore(options: GitOptions, memory: StoreMemory): Store {
   /** Those of the last listing; undefined once we wrote. */
   let listed: Branches | undefined;
 
-  async function look(): Promise<Branches> {
+  async function checkProgram(): Promise<void> {
     checked ??= checkVersion(program, options.program);
     await checked;
+  }
+
+  async function look(): Promise<Branches> {
+    await checkProgram();
     known = await lookAtBranches(cache, known, context);
     return known;
   }
@@ -144,6 +156,12 @@ export function gitStore(options: GitOptions, memory: StoreMemory): Store {
           backup: filesBelow(records, AREA_PREFIX.backup),
           tombstones: filesBelow(records, AREA_PREFIX.tombstone),
         };
+      }),
+
+    glance: () =>
+      withCache(async () => {
+        await checkProgram();
+        return (await headOfCredentials(cache, context)) ?? 'absent';
       }),
 
     async read(references, receive) {

@@ -6,11 +6,13 @@ import { commitAll } from './commit.ts';
 import { commitConfig, readConfig, readConfigHistory } from './config.ts';
 import { DEFAULT_TIMEOUTS, openDatabase, type PostgresTimeouts } from './connection.ts';
 import { storeErrorFrom } from './errors.ts';
+import { glance, serverClock } from './glance.ts';
 import { readHistory } from './history.ts';
 import { type Listed, listAll, MARKER_ID, markerIn } from './list.ts';
 import { pruneHistory, readPruned } from './prune.ts';
 import { readAll } from './read.ts';
 import { creationOf, type Found, TABLE_KEYS } from './tables.ts';
+import { tryOut } from './try-out.ts';
 
 export interface PostgresOptions {
   /** `PGSTORE_DSN`, understood. */
@@ -101,6 +103,8 @@ export function postgresStore(options: PostgresOptions, memory: StoreMemory): St
         };
       }),
 
+    glance: () => guarded('look at what is', () => glance(database, schema)),
+
     read: (references, receive) =>
       guarded('read', () => readAll(database, schema, references, sizeOf, receive)),
 
@@ -122,6 +126,10 @@ export function postgresStore(options: PostgresOptions, memory: StoreMemory): St
     readConfig: () => guarded('read the config', () => readConfig(database, schema)),
     commitConfig: (change) => guarded('write the config', () => commitConfig(database, schema, change)),
     configHistory: () => guarded("list the config's history", () => readConfigHistory(database, schema)),
+
+    tryOut: () => guarded('write', () => tryOut(database, schema)),
+
+    clock: () => guarded('ask the time', () => serverClock(database)),
 
     close: () => database.close(),
   };

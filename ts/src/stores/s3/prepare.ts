@@ -18,6 +18,8 @@ export interface Preparation {
   found(state: { readonly present: boolean; readonly marker?: StoreMarker | undefined }): void;
   prepare(proposal: StoreMarker): Promise<StoreMarker>;
   writer(): Promise<Writer>;
+  /** Finds the dialect out, whatever is remembered. */
+  probeAgain(): Promise<void>;
   /** What is known of the dialect; undefined before the first probe. */
   dialect(): Dialect | undefined;
 }
@@ -34,10 +36,13 @@ export function s3Preparation(bucket: Bucket, memory: StoreMemory): Preparation 
 
   async function learn(): Promise<Writer> {
     const remembered = known();
-    if (remembered) return writerFor(bucket, remembered);
+    return writerFor(bucket, remembered ?? (await findOut()));
+  }
+
+  async function findOut(): Promise<Dialect> {
     dialect = await probe(bucket);
     await memory.write({ dialect: rememberDialect(dialect, Date.now()) });
-    return writerFor(bucket, dialect);
+    return dialect;
   }
 
   function knownWriter(): Promise<Writer> {
@@ -107,6 +112,12 @@ export function s3Preparation(bucket: Bucket, memory: StoreMemory): Preparation 
     },
 
     writer: knownWriter,
+
+    async probeAgain() {
+      writer = undefined;
+      await findOut();
+    },
+
     dialect: known,
   };
 }

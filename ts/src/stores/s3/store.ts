@@ -1,4 +1,5 @@
 import { commitAll } from '../commit-all.ts';
+import { glanceOf } from '../glance.ts';
 import { AREA_PREFIX, historyKey, MARKER_KEY, objectKey, SYNC_PREFIX } from '../layout.ts';
 import { recallMarker } from '../marker.ts';
 import { forEachParallel } from '../parallel.ts';
@@ -14,6 +15,7 @@ import {
 } from '../store.ts';
 import { type GetAnswer, openBucket } from './bucket.ts';
 import { DEFAULT_TIMEOUTS, MAX_PARALLEL, s3Client } from './client.ts';
+import { serverClock } from './clock.ts';
 import { commitChange, RECORDED } from './commit.ts';
 import { commitConfig, readConfig, readConfigHistory } from './config.ts';
 import { weaknessesOf } from './dialect.ts';
@@ -100,6 +102,11 @@ export function s3Store(options: S3Options, memory: StoreMemory): Store {
       };
     },
 
+    async glance() {
+      const current = await bucket.list(AREA_PREFIX.current);
+      return current === undefined ? 'absent' : glanceOf(current.map(({ key, tag }) => [key, tag]));
+    },
+
     read: (references, receive) =>
       forEachParallel(references, MAX_PARALLEL, async (reference) =>
         receive(reference, await readOne(reference)),
@@ -130,6 +137,10 @@ export function s3Store(options: S3Options, memory: StoreMemory): Store {
       const dialect = preparation.dialect();
       return dialect ? weaknessesOf(dialect) : [];
     },
+
+    tryOut: () => preparation.probeAgain(),
+
+    clock: () => serverClock(endpoint),
 
     async close() {
       bucket.close();
