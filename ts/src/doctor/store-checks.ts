@@ -1,5 +1,5 @@
 import { StoreError } from '../stores/store.ts';
-import { checkMarker, STORE_FORMAT } from '../sync/run.ts';
+import { checkMarker, STORE_FORMAT } from '../sync/look.ts';
 import { newMarkerId, StateError } from '../sync/state.ts';
 import type { Check, Finding } from './check.ts';
 import type { DoctorContext, OpenedStore } from './context.ts';
