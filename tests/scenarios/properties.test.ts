@@ -45,7 +45,7 @@ import {
   type World,
 } from './vocabulary.ts';
 
-const RUNS = 1500;
+const RUNS = Number(process.env.PROPERTY_RUNS ?? 1500);
 
 // --- Worlds -----------------------------------------------------------------------------------------------------
 
@@ -336,7 +336,7 @@ test('no file is replaced by a version that this host knows was replaced, while 
   });
 });
 
-test('a version that is less fresh, and that none of our programs chose, replaces no agreed one without a refresh', () => {
+test('a version that is less fresh, and that nothing is known to have replaced the agreed one with, replaces it by a refresh alone', () => {
   check((given) => {
     const { base, snapshot, made } = planned(given);
     for (const credential of made.credentials) {
@@ -351,12 +351,12 @@ test('a version that is less fresh, and that none of our programs chose, replace
       )
         continue;
       const { version: winner } = decision.winner;
-      const chosen = [seen.store, seen.backup].some(
-        (there) => there.kind === 'version' && there.recorded && there.version.id !== entry.agreed?.id,
-      );
+      const replaced =
+        [...entry.superseded, ...(seen.pruned ?? [])].includes(entry.agreed.id) ||
+        seen.history?.some(({ replaces }) => entry.agreed && replaces.includes(entry.agreed.id));
       const refreshed = winner.freshness.lastRefresh;
       const valid = entry.agreed.freshness.lastRefresh;
-      if (chosen || refreshed === undefined || valid === undefined || valid > snapshot.now) continue;
+      if (replaced || refreshed === undefined || valid === undefined || valid > snapshot.now) continue;
       const held = PLACES.some((place) => {
         const there = seen[place];
         return there.kind === 'version' && there.version.id === entry.agreed?.id;

@@ -451,6 +451,33 @@ const stale: Case[] = [
   },
   {
     section: 'Old files',
+    case: 'what one of our programs made current by way of another is taken too',
+    base: { agreed: fewHoursAhead, agreedAt: NOW },
+    places: { auth: fewHoursAhead, ccs: fewHoursAhead, store: v4, backup: v4 },
+    history: [
+      { version: fewHoursAhead },
+      { version: v3, replaces: [fewHoursAhead] },
+      { version: v4, replaces: [v3] },
+    ],
+    expect: { decision: 'spread', winner: v4, actions: ['write auth', 'write ccs'] },
+  },
+  {
+    section: 'Old files',
+    case: 'one that our programs made current without knowing of the agreed one is not: the store had been wiped',
+    base: { agreed: v3 },
+    places: { auth: v3, ccs: v3, store: v2, backup: v2 },
+    history: [{ version: v1 }, { version: v3, replaces: [v1] }, { version: v2, replaces: [v1] }],
+    expect: { decision: 'spread', winner: v3, stale: true, actions: ['write store', 'write backup'] },
+  },
+  {
+    section: 'Old files',
+    case: 'which of the two it is, history says',
+    base: { agreed: v3 },
+    places: { store: v2, backup: v2 },
+    expect: { decision: 'consult', actions: [] },
+  },
+  {
+    section: 'Old files',
     case: 'an old file is put back in L while C deletes: it is deleted, and the old file kept',
     base: { agreed: v3 },
     places: { auth: v2, store: v3, backup: v3 },

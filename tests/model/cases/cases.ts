@@ -108,4 +108,29 @@ export const CASES: readonly Case[] = [
       replace: 'intent.held',
     },
   },
+  {
+    name: 'a host that knows nothing of a refresh does not undo it by being the first after the store was wiped',
+    stories: [
+      world([false, false], 1, true, [
+        { kind: 'half', host: 0, name: 0, place: 'auth' },
+        { kind: 'rotate', host: 1, name: 0, place: 'auth' },
+        { kind: 'rotate', host: 1, name: 0, place: 'auth' },
+        alone(run(1)),
+        { kind: 'store lost', what: 'objects' },
+        { kind: 'truncate', host: 0, name: 0, place: 'auth' },
+      ]),
+      world([false, false, false], 3, true, [
+        { kind: 'rotate', host: 0, name: 0, place: 'auth' },
+        { kind: 'rotate', host: 2, name: 0, place: 'auth' },
+        alone(run(0)),
+        { kind: 'store lost', what: 'objects' },
+        alone(run(2)),
+      ]),
+    ],
+    before: {
+      file: 'sync/rules/stale.ts',
+      find: 'agreed !== undefined && superseded.has(agreed.id) && isRecorded(seen, version.id)',
+      replace: 'isRecorded(seen, version.id)',
+    },
+  },
 ];

@@ -2,20 +2,22 @@
 import { describe, expect, test } from 'vitest';
 import type { CredentialName } from '../../../ts/src/credential/name.ts';
 import type { Version, VersionId } from '../../../ts/src/credential/version.ts';
-import type { BaseEntry, Snapshot } from '../../../ts/src/sync/model.ts';
+import type { BaseEntry, CredentialSnapshot, Snapshot } from '../../../ts/src/sync/model.ts';
 import { adoptOwnWrite, baseFor, belongs, changeOf } from '../../../ts/src/sync/rules/change.ts';
 import { GUARD_WINDOW_MS, guard } from '../../../ts/src/sync/rules/guard.ts';
-import { isStale } from '../../../ts/src/sync/rules/stale.ts';
+import { isStale, wasChosenOver } from '../../../ts/src/sync/rules/stale.ts';
 import { supersededVersions } from '../../../ts/src/sync/rules/superseded.ts';
 import { isSameTombstone, lifeUnder, REAPPEARANCE_MS } from '../../../ts/src/sync/rules/tombstone.ts';
 import { twins } from '../../../ts/src/sync/rules/twins.ts';
 import { inOrder } from '../../../ts/src/sync/rules/winner.ts';
 import {
+  type Cell,
   fewHoursAhead,
   HOUR,
   inputs,
   MINUTE,
   NOW,
+  native,
   nextYear,
   sightingOf,
   tombstone,
@@ -139,22 +141,30 @@ describe('an old file that was put back', () => {
   });
 
   test('is no change', () => {
-    expect(isStale(v1, agreedOn(v2), false, NOW)).toBe(true);
-    expect(isStale(undated, agreedOn(v2), false, NOW)).toBe(true);
-    expect(isStale(nextYear, agreedOn(v2), false, NOW)).toBe(true);
+    expect(isStale(v1, agreedOn(v2), NOW)).toBe(true);
+    expect(isStale(undated, agreedOn(v2), NOW)).toBe(true);
+    expect(isStale(nextYear, agreedOn(v2), NOW)).toBe(true);
   });
 
   test('one as fresh, or fresher, or one without anything agreed, is', () => {
-    expect(isStale(v1disabled, agreedOn(v1), false, NOW)).toBe(false);
-    expect(isStale(v2, agreedOn(v1), false, NOW)).toBe(false);
-    expect(isStale(v1, undefined, false, NOW)).toBe(false);
+    expect(isStale(v1disabled, agreedOn(v1), NOW)).toBe(false);
+    expect(isStale(v2, agreedOn(v1), NOW)).toBe(false);
+    expect(isStale(v1, undefined, NOW)).toBe(false);
   });
 
-  test('nor what one of our programs chose', () => expect(isStale(v1, agreedOn(v2), true, NOW)).toBe(false));
+  test('nor what one of our programs made current knowing what it replaced, be it less fresh', () => {
+    const seenWith = (cell: Cell) =>
+      given({ base: { agreed: v2 }, places: { store: cell } }).seen as CredentialSnapshot;
+    const known = new Set([v2.id]);
+    expect(wasChosenOver(agreedOn(v2), v1, seenWith(v1), known)).toBe(true);
+    expect(wasChosenOver(agreedOn(v2), v1, seenWith(v1), new Set())).toBe(false);
+    expect(wasChosenOver(agreedOn(v2), v1, seenWith(native(v1)), known)).toBe(false);
+    expect(wasChosenOver(undefined, v1, seenWith(v1), known)).toBe(false);
+  });
 
   test('nor a refresh since the agreement, where the agreed one was dated by a clock that was ahead', () => {
-    expect(isStale(v2, agreedOn(fewHoursAhead, Date.UTC(2026, 10, 1)), false, NOW)).toBe(false);
-    expect(isStale(v2, agreedOn(fewHoursAhead, Date.UTC(2026, 10, 3)), false, NOW)).toBe(true);
+    expect(isStale(v2, agreedOn(fewHoursAhead, Date.UTC(2026, 10, 1)), NOW)).toBe(false);
+    expect(isStale(v2, agreedOn(fewHoursAhead, Date.UTC(2026, 10, 3)), NOW)).toBe(true);
   });
 });
 

@@ -38,12 +38,12 @@ import { adoptOwnWrite, baseFor, changeOf } from './rules/change.ts';
 import { type Choice, chosen } from './rules/choice.ts';
 import { deletes, exists, guard, putBack } from './rules/guard.ts';
 import { needsHistory } from './rules/history.ts';
-import { isStale } from './rules/stale.ts';
+import { isStale, wasChosenOver } from './rules/stale.ts';
 import { chosenAgain, supersededVersions } from './rules/superseded.ts';
 import { lifeUnder } from './rules/tombstone.ts';
 import { twins } from './rules/twins.ts';
 import { type Candidate, inOrder } from './rules/winner.ts';
-import { isRecorded, versionsIn } from './sightings.ts';
+import { versionsIn } from './sightings.ts';
 import { freshnessWords, instantWords, placeNames } from './words.ts';
 
 export interface PlanOptions {
@@ -147,7 +147,8 @@ export function decide(
   const acceptable = present.filter(({ version }) => version.id === chosen || !superseded.has(version.id));
   const changed = acceptable.filter(isChange);
   const fresh = changed.filter(
-    (candidate) => !isStale(candidate.version, entry?.agreed, isRecorded(seen, candidate.version.id), now),
+    ({ version }) =>
+      !isStale(version, entry?.agreed, now) || wasChosenOver(entry?.agreed, version, seen, superseded),
   );
   const stale = fresh.length < changed.length;
 

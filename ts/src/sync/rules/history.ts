@@ -10,13 +10,15 @@ import {
 } from '../model.ts';
 import { isRecorded } from '../sightings.ts';
 import { changeOf } from './change.ts';
+import { isStale } from './stale.ts';
 import type { Candidate } from './winner.ts';
 
 /**
  * Whether history must be asked before this credential can be decided: where several versions meet, where one
  * comes to a place that has no base, where someone else wrote the store, where the change is no fresher than what
  * it would replace (it may be what was replaced before this host joined, and two hosts that disagreed on that would
- * put back each other's for ever), or where no place has a good version.
+ * put back each other's for ever; and if one of our programs made it, history says whether it knew of what was agreed
+ * here), or where no place has a good version.
  */
 export function needsHistory(
   changed: readonly Candidate[],
@@ -32,9 +34,9 @@ export function needsHistory(
     const inStore = candidate.places.some(isStorePlace);
     const fresher =
       entry?.agreed && compareFreshness(candidate.version.freshness, entry.agreed.freshness, now) > 0;
-    return (
-      present.length > 1 && (withoutBase || !fresher || (inStore && !isRecorded(seen, candidate.version.id)))
-    );
+    const recorded = isRecorded(seen, candidate.version.id);
+    if (recorded && isStale(candidate.version, entry?.agreed, now)) return true;
+    return present.length > 1 && (withoutBase || !fresher || (inStore && !recorded));
   }
   const goneHere = LOCAL_PLACES.some((place) => changeOf(seen[place], entry?.at[place]) === 'gone');
   const known =
