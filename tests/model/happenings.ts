@@ -1,6 +1,7 @@
 /** What other programs, people, disks and clocks do to a world. */
 import type { JsonObject } from '../../ts/src/credential/json.ts';
 import { contentOf } from '../../ts/src/credential/version.ts';
+import type { HistoryKeep } from '../../ts/src/sync/retention.ts';
 import { HOME, type Host, inodeOf, LOCAL_PLACES, PATHS, pathOf, removeFile, writeFile } from './host.ts';
 import { type Ledger, versionIn } from './ledger.ts';
 import { simulation } from './machine/process.ts';
@@ -13,6 +14,8 @@ export interface World {
   readonly ledger: Ledger;
   /** Counts versions: each has its own. */
   versions: number;
+  /** How much history is kept. */
+  readonly keep: HistoryKeep | undefined;
   /** Names that other programs touched since this was last emptied. */
   readonly touched: Set<string>;
   /** What was written into a file that our program was replacing: to be found again when the run is over. */

@@ -33,6 +33,8 @@ export interface Ledger extends Witness {
   native(name: string, bytes: Buffer | undefined): void;
   /** A person or a program deleted this credential from a host: a tombstone may be written for it. */
   deleted(name: string): void;
+  /** A person had this version made out of an older one, and it is fresher than all that was. */
+  chosen(name: string, bytes: Uint8Array, what: string): void;
   /** A person put this version back after it was deleted: it may live again. */
   putBack(name: string, bytes: Buffer): void;
   /** The store is about to be wiped, history and all: what is known of order and deletions goes with it. */
@@ -45,6 +47,8 @@ export interface Ledger extends Witness {
   clockChanged(): void;
   /** Whether a version of a credential is anywhere at all. */
   isHeld(name: string, id: VersionId): boolean;
+  /** Whether nobody has to have it any more: somebody wiped it, or it was taken out of history for its age. */
+  mayBeGone(name: string, id: VersionId): boolean;
   /** All versions that are anywhere, as `name id`. */
   everything(): Set<string>;
   label(id: VersionId): string;
@@ -83,6 +87,10 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   const deletedOnce = new Set<string>();
   /** Versions that only a history had that somebody wiped: a host that cannot see that believes them safe. */
   const wipedVersions = new Set<string>();
+  /** Versions that retention took out of history: nobody has to keep them any more. */
+  const expired = new Set<string>();
+  /** What they are as a deletion marks them. */
+  const expiredMarks = new Set<string>();
   let datesHold = true;
   /** What is settled when the run is over: it may still have open the file that it replaced or removed. */
   const suspects: { readonly name: string; readonly isWrong: () => boolean; readonly say: () => void }[] = [];
@@ -122,6 +130,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
 
   /** What a deletion writes before it unlinks: a version that is kept, marked disabled. */
   function isMarkedForRemoval(name: string, version: Version): boolean {
+    if (expiredMarks.has(`${name} ${version.id}`)) return true;
     for (const { bytes } of cloud.history.get(name)?.values() ?? []) {
       const kept = versionIn(bytes);
       if (kept && markedOf(kept) === version.id) return true;
@@ -156,14 +165,15 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     inPlace: () => Uint8Array | undefined,
   ): void {
     const now = simulation.current?.machine.now() ?? simulation.now;
+    const knownThen = knownNow();
     // What a program wrote into a file while that was replaced takes its place again, to be planned next.
-    const isLate = after !== undefined && (madeAt.get(after.id) ?? 0) > knownNow();
+    const isLate = after !== undefined && (madeAt.get(after.id) ?? 0) > knownThen;
     if (before && before.id !== after?.id) {
       const marked = isMarkedForRemoval(name, before);
       if (copies(name, before.id) < 2 && !marked)
         suspects.push({
           name,
-          isWrong: () => copies(name, before.id) === 0 && !wipedVersions.has(`${name} ${before.id}`),
+          isWrong: () => copies(name, before.id) === 0 && !mayBeGone(name, before.id),
           say: () =>
             violate(
               'no version is lost',
@@ -190,18 +200,28 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
           compareFreshness(before.freshness, after.freshness, now) > 0 &&
           !wasReplaced(name, before, after)
         )
-          violate(
-            'no version is replaced by an older one',
-            `${name}: ${label(before.id)} in ${where} is replaced by ${label(after.id)}, which is less fresh`,
-          );
+          suspects.push({
+            name,
+            // What is written in the moment of the replacement takes its place again before the run is over.
+            isWrong: () => (madeAt.get(before.id) ?? 0) <= knownThen || versionIn(inPlace())?.id === after.id,
+            say: () =>
+              violate(
+                'no version is replaced by an older one',
+                `${name}: ${label(before.id)} in ${where} is replaced by ${label(after.id)}, which is less fresh`,
+              ),
+          });
       }
     }
     const mayLive = () =>
       restored.has(`${name} ${after?.id}`) || (before && after && isMarkedForRemoval(name, after));
     const buried = after && dead.get(name)?.get(after.id);
     // A host that looked before the deletion may still write; whoever looks next puts that right.
-    if (after && buried !== undefined && buried <= knownNow() && !isLate && !mayLive())
+    if (after && buried !== undefined && buried <= knownThen && !isLate && !mayLive())
       violate('what was deleted stays deleted', `${name}: ${label(after.id)} comes back into ${where}`);
+  }
+
+  function mayBeGone(name: string, id: VersionId): boolean {
+    return wipedVersions.has(`${name} ${id}`) || expired.has(`${name} ${id}`);
   }
 
   /** Whether a tombstone that ever stood covers a version. */
@@ -244,6 +264,12 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     deleted(name) {
       deletedOnce.add(name);
     },
+    chosen(name, bytes, what) {
+      const version = versionIn(bytes);
+      if (!version) return;
+      if (!labels.has(version.id)) labels.set(version.id, what);
+      restored.add(`${name} ${version.id}`);
+    },
     putBack(name, bytes) {
       const version = versionIn(bytes);
       if (version) restored.add(`${name} ${version.id}`);
@@ -265,6 +291,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       datesHold = false;
     },
     isHeld: (name, id) => copies(name, id) > 0,
+    mayBeGone,
     everything() {
       const all = new Set<string>();
       const add = (name: string, bytes: Uint8Array | undefined) => {
@@ -320,6 +347,17 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       const where = area === 'current' ? 'the store' : 'the backup copy';
       change(where, name, versionIn(before), next, () => cloud.objects[area].get(name)?.bytes);
       if (area === 'current' && next) arrivalsOf(name).push({ id: next.id, ours: true, count: ++arrived });
+    },
+    pruned(name, id) {
+      const version = id as VersionId;
+      const held = (['current', 'backup'] as const).some(
+        (area) => versionIn(cloud.objects[area].get(name)?.bytes)?.id === version,
+      );
+      if (held || arrivalsOf(name).at(-1)?.id === version)
+        violate('history keeps what counts', `${name}: ${label(version)} is taken out of it`);
+      expired.add(`${name} ${version}`);
+      const kept = versionIn(cloud.history.get(name)?.get(id)?.bytes);
+      if (kept) expiredMarks.add(`${name} ${markedOf(kept)}`);
     },
     listed() {
       if (simulation.current) known.set(simulation.current.machine, arrived);

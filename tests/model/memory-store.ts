@@ -247,7 +247,10 @@ export function memoryStore(cloud: Cloud, memory: StoreMemory): Store {
         });
         for (const id of versions)
           await request(`prune ${id.slice(0, 6)} of ${name}`, true, () => {
-            if (cloud.history.get(name)?.delete(id)) removed++;
+            if (!cloud.history.get(name)?.has(id)) return;
+            notice.pruned(name, id);
+            cloud.history.get(name)?.delete(id);
+            removed++;
           });
       }
       return removed;

@@ -1,5 +1,7 @@
 /** Plays a story in a world: the real `run` of every host, and after every step the invariants. */
 import type { CredentialName } from '../../ts/src/credential/name.ts';
+import { forgetting, restoring } from '../../ts/src/history/choices.ts';
+import type { Choices } from '../../ts/src/sync/look.ts';
 import { type RunReport, run } from '../../ts/src/sync/run.ts';
 import { finish, happen, type World } from './happenings.ts';
 import { type Host, inodeOf, LOCAL_PLACES, newHost, PATHS } from './host.ts';
@@ -16,7 +18,16 @@ import {
 import { setWitness } from './machine/witness.ts';
 import { memoryStore, newCloud } from './memory-store.ts';
 import { closeAll } from './stand-ins/fs.ts';
-import { HOSTS, NAMES, type Run, type Step, type Story, tellStep } from './story.ts';
+import {
+  credentialName,
+  HOSTS,
+  NAMES,
+  type PersonsChoice,
+  type Run,
+  type Step,
+  type Story,
+  tellStep,
+} from './story.ts';
 
 /** Figures of a story that was played. */
 export interface Figures {
@@ -48,7 +59,16 @@ export async function play(story: Story, figures: Figures, trace?: (line: string
     tags: story.tags,
   };
   const ledger = newLedger(hosts, cloud);
-  const world: World = { hosts, cloud, ledger, versions: 0, touched: new Set(), late: [], trace };
+  const world: World = {
+    hosts,
+    cloud,
+    ledger,
+    versions: 0,
+    touched: new Set(),
+    late: [],
+    trace,
+    keep: story.keep,
+  };
   setWitness(ledger);
   // For the variant that writes the store whatever it holds.
   Object.assign(globalThis, {
@@ -106,8 +126,7 @@ async function playRuns(
     return {
       each,
       host,
-      process: processOf(world, each, host),
-      program: () => run(request(world, host, each.command)),
+      ...processOf(world, each, host),
     };
   });
   for (const { each, host, process } of tasks) {
@@ -132,7 +151,7 @@ async function playRuns(
         const left = ledger.everything();
         for (const version of everything) {
           const [name = '', id = ''] = version.split(' ');
-          if (!left.has(version) && !world.touched.has(name))
+          if (!left.has(version) && !world.touched.has(name) && !ledger.mayBeGone(name, id as never))
             ledger.violate(
               'no version is lost',
               `${name}: ${ledger.label(id as never)} did not survive the power loss on ${host.name}`,
@@ -157,7 +176,8 @@ async function playRuns(
     await checkSuccess(world, only.host, only.each.command, ending.value, figures);
 }
 
-function processOf(world: World, each: Run, host: Host): Process {
+function processOf(world: World, each: Run, host: Host) {
+  const ending = new AbortController();
   const interrupts = new Map(
     each.interrupts.map(({ at, happening }) => [
       at,
@@ -169,15 +189,50 @@ function processOf(world: World, each: Run, host: Host): Process {
       },
     ]),
   );
-  return newProcess(`${host.name}: ${each.command}`, host, {
+  if (each.abortAt !== undefined) interrupts.set(each.abortAt, () => ending.abort());
+  const process = newProcess(`${host.name}: ${each.choice?.kind ?? each.command}`, host, {
     crashAt: each.crashAt,
     interrupts,
     faults: new Map(each.faults.map(({ at, fault }) => [at, fault])),
   });
+  const choices = each.choice && choicesOf(world, host, each.choice);
+  const program = () =>
+    run({
+      ...request(world, host, each.command),
+      signal: ending.signal,
+      ...(choices && { choices }),
+    });
+  return { process, program };
+}
+
+/** What `restore` and `forget` ask for, of what history has at the time. */
+function choicesOf(world: World, host: Host, choice: PersonsChoice): Choices | undefined {
+  const { cloud, ledger } = world;
+  const name = credentialName(choice.name) as CredentialName;
+  world.touched.add(name);
+  const at = host.now();
+  if (choice.kind === 'forget') {
+    ledger.deleted(name);
+    return forgetting([name], at);
+  }
+  const kept = [...(cloud.history.get(name)?.values() ?? [])].sort((a, b) => b.arrived - a.arrived);
+  const old = versionIn(kept[choice.age % Math.max(1, kept.length)]?.bytes);
+  if (!old) return undefined;
+  const { choose } = restoring(new Map([[name, old]]), host.name, at);
+  return {
+    choose(snapshot, base) {
+      const chosen = choose(snapshot, base);
+      for (const each of chosen.values())
+        if (each.kind === 'restore')
+          ledger.chosen(name, each.version.bytes, `what ${host.name} restored of ${ledger.label(old.id)}`);
+      return chosen;
+    },
+  };
 }
 
 function request(world: World, host: Host, command: Run['command'], allowDelete: readonly string[] = []) {
   return {
+    ...(world.keep && command !== 'hydrate' && { historyKeep: world.keep }),
     permissions: { store: command !== 'hydrate' },
     authDir: PATHS.auth,
     ccsDir: host.ccs ? PATHS.ccs : undefined,

@@ -7,6 +7,7 @@ import {
   HOSTS,
   NAMES,
   type Native,
+  type PersonsChoice,
   type Run,
   type StateDamage,
   type Step,
@@ -112,28 +113,50 @@ const rare: fc.Arbitrary<Happening> = fc.oneof(
 const at = fc.integer({ min: 1, max: 160 });
 const fault = fc.constantFrom<Fault>('EIO', 'ENOSPC', 'EACCES', 'unreachable', 'refused', 'lost answer');
 
-const run: fc.Arbitrary<Run> = fc.record({
-  host,
-  command: fc.constantFrom('sync' as const, 'sync' as const, 'backup' as const, 'hydrate' as const),
-  crashAt: fc.option(fc.integer({ min: 1, max: 70 }), { nil: undefined, freq: 3 }),
-  powerLoss: fc.option(fc.integer({ min: 0, max: 1_000_000 }), { nil: undefined, freq: 2 }),
-  faults: fc.oneof(
-    { weight: 5, arbitrary: fc.constant([]) },
-    { weight: 1, arbitrary: fc.array(fc.record({ at, fault }), { minLength: 1, maxLength: 3 }) },
+const choice = fc.option(
+  fc.oneof(
+    fc.record({ kind: kind('restore'), name, age: fc.nat({ max: 4 }) }),
+    fc.record({ kind: kind('forget'), name }),
   ),
-  interrupts: fc.oneof(
-    { weight: 3, arbitrary: fc.constant([]) },
-    { weight: 1, arbitrary: fc.array(fc.record({ at, happening: common }), { minLength: 1, maxLength: 4 }) },
-  ),
-});
+  { nil: undefined, freq: 5 },
+);
+
+/** A choice is made with `sync`. */
+const asked = <R extends Run & { choice: PersonsChoice | undefined }>(one: R): Run =>
+  one.choice ? { ...one, command: 'sync' } : one;
+
+const run: fc.Arbitrary<Run> = fc
+  .record({
+    host,
+    command: fc.constantFrom('sync' as const, 'sync' as const, 'backup' as const, 'hydrate' as const),
+    choice,
+    abortAt: fc.option(fc.integer({ min: 1, max: 120 }), { nil: undefined, freq: 8 }),
+    crashAt: fc.option(fc.integer({ min: 1, max: 70 }), { nil: undefined, freq: 3 }),
+    powerLoss: fc.option(fc.integer({ min: 0, max: 1_000_000 }), { nil: undefined, freq: 2 }),
+    faults: fc.oneof(
+      { weight: 5, arbitrary: fc.constant([]) },
+      { weight: 1, arbitrary: fc.array(fc.record({ at, fault }), { minLength: 1, maxLength: 3 }) },
+    ),
+    interrupts: fc.oneof(
+      { weight: 3, arbitrary: fc.constant([]) },
+      {
+        weight: 1,
+        arbitrary: fc.array(fc.record({ at, happening: common }), { minLength: 1, maxLength: 4 }),
+      },
+    ),
+  })
+  .map(asked);
 
 /** A run as it mostly is. */
-const plain: fc.Arbitrary<Run> = fc.record({
-  host,
-  command: fc.constantFrom('sync' as const, 'sync' as const, 'backup' as const, 'hydrate' as const),
-  faults: fc.constant([]),
-  interrupts: fc.constant([]),
-});
+const plain: fc.Arbitrary<Run> = fc
+  .record({
+    host,
+    command: fc.constantFrom('sync' as const, 'sync' as const, 'backup' as const, 'hydrate' as const),
+    choice,
+    faults: fc.constant([]),
+    interrupts: fc.constant([]),
+  })
+  .map(asked);
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 10, arbitrary: common },
@@ -157,5 +180,9 @@ export const stories: fc.Arbitrary<Story> = fc.record({
   agreed: fc.boolean(),
   conditions: fc.oneof({ weight: 7, arbitrary: fc.constant(true) }, fc.constant(false)),
   tags: fc.constantFrom('content' as const, 'writes' as const),
+  keep: fc.option(fc.record({ versions: fc.integer({ min: 1, max: 3 }), days: fc.nat({ max: 1 }) }), {
+    nil: undefined,
+    freq: 2,
+  }),
   steps: fc.array(step, { minLength: 1, maxLength: 24, size: 'max' }),
 });

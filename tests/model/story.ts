@@ -1,4 +1,5 @@
 /** What can happen in a world, as data, and in words. */
+import type { HistoryKeep } from '../../ts/src/sync/retention.ts';
 import type { Fault } from './machine/process.ts';
 
 /** A story: who is there at the start, and what happens then, one after another. */
@@ -11,6 +12,8 @@ export interface Story {
   /** The provider honours conditions. */
   readonly conditions: boolean;
   readonly tags: 'content' | 'writes';
+  /** How much history is kept; undefined: all. */
+  readonly keep?: HistoryKeep | undefined;
   readonly steps: readonly Step[];
 }
 
@@ -56,6 +59,10 @@ export type Native = 'new' | 'old' | 'garbage';
 export interface Run {
   readonly host: number;
   readonly command: 'sync' | 'backup' | 'hydrate';
+  /** What a person asks of it by name; with `sync`. */
+  readonly choice?: PersonsChoice | undefined;
+  /** Asked to end (SIGTERM, or its time is up) at its nth call. */
+  readonly abortAt?: number | undefined;
   /** Killed before its nth write. */
   readonly crashAt?: number | undefined;
   /** The machine loses power then; which of what was not synced survives is drawn from this number. */
@@ -63,6 +70,11 @@ export interface Run {
   readonly faults: readonly { readonly at: number; readonly fault: Fault }[];
   readonly interrupts: readonly { readonly at: number; readonly happening: Happening }[];
 }
+
+/** `age`: of the versions in history the so-manieth from the last. */
+export type PersonsChoice =
+  | { readonly kind: 'restore'; readonly name: number; readonly age: number }
+  | { readonly kind: 'forget'; readonly name: number };
 
 export type Step =
   | Happening
@@ -85,7 +97,10 @@ export function tell(story: Story): string {
   const hosts = story.hosts.map(({ ccs }, index) => `${HOSTS[index]}${ccs ? '' : ' (no CCS)'}`).join(', ');
   const start = `${hosts}; ${story.credentials} credentials${story.agreed ? ', agreed on by all' : ' on the first host'}`;
   const store = `${story.conditions ? '' : '; the store ignores conditions'}; tags of ${story.tags}`;
-  return [`${start}${store}`, ...story.steps.map((step) => tellStep(step, story))].join('\n  ');
+  const keep = story.keep
+    ? `; history is kept for ${story.keep.versions} versions and ${story.keep.days} days`
+    : '';
+  return [`${start}${store}${keep}`, ...story.steps.map((step) => tellStep(step, story))].join('\n  ');
 }
 
 /** One step for a person. */
@@ -96,10 +111,11 @@ export function tellStep(step: Step, story: Pick<Story, 'hosts'>): string {
 }
 
 function tellRun(
-  { host, command, crashAt, powerLoss, faults, interrupts }: Run,
+  { host, command, choice, abortAt, crashAt, powerLoss, faults, interrupts }: Run,
   story: Pick<Story, 'hosts'>,
 ) {
-  const parts = [`${hostName(host, story)}: ${command}`];
+  const parts = [`${hostName(host, story)}: ${choice ? tellChoice(choice) : command}`];
+  if (abortAt !== undefined) parts.push(`asked to end at its call ${abortAt}`);
   for (const { at, happening } of interrupts)
     parts.push(`at its call ${at} (${tellHappening(happening, story)})`);
   for (const { at, fault } of faults) parts.push(`its call ${at} fails with ${fault}`);
@@ -110,6 +126,11 @@ function tellRun(
         : `power lost at its write ${crashAt} (${powerLoss})`,
     );
   return parts.join(', ');
+}
+
+function tellChoice(choice: PersonsChoice): string {
+  const name = credentialName(choice.name);
+  return choice.kind === 'forget' ? `forget ${name}` : `restore ${name}, ${choice.age} versions back`;
 }
 
 function tellHappening(step: Happening, story: Pick<Story, 'hosts'>): string {

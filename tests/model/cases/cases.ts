@@ -133,4 +133,41 @@ export const CASES: readonly Case[] = [
       replace: 'isRecorded(seen, version.id)',
     },
   },
+  {
+    name: 'what a new tombstone replaces an older one for stays deleted too, where the dates cannot be compared',
+    stories: [
+      world([false, false], 0, false, [
+        { kind: 'login', host: 0, name: 0, dates: 'refreshed' },
+        together(20527, run(0, { choice: { kind: 'forget', name: 0 } }), run(1), run(0)),
+        { kind: 'login', host: 0, name: 0, dates: 'expiring' },
+        alone(run(0, { choice: { kind: 'forget', name: 0 } })),
+      ]),
+    ],
+    before: {
+      file: 'sync/apply/store.ts',
+      find: "return decision.kind === 'delete' && decision.tag === undefined ? decision.tombstone.version : undefined;",
+      replace: 'return undefined;',
+    },
+  },
+  {
+    name: 'a run that is asked to end while it replaces a file keeps what a program writes into it just then',
+    // One of these calls is the rename.
+    stories: Array.from({ length: 60 }, (_, index) =>
+      world([true], 1, true, [
+        { kind: 'rotate', host: 0, name: 0, place: 'ccs' },
+        alone(
+          run(0, {
+            interrupts: [at(10 + index, { kind: 'rotate', host: 0, name: 0, place: 'auth' })],
+            abortAt: 13 + index,
+          }),
+        ),
+      ]),
+    ),
+    before: {
+      file: 'sync/apply.ts',
+      find: '    if (!storeError) await writeLocalPlaces(batch, written, context);',
+      replace:
+        "    if (!storeError) await Promise.race([writeLocalPlaces(batch, written, context), new Promise((_, stop) => context.signal?.addEventListener('abort', () => { try { context.checkpoint(); } catch (error) { stop(error); } }))]);",
+    },
+  },
 ];

@@ -193,9 +193,9 @@ export async function runAlone<T>(process: Process, program: () => Promise<T>): 
     process.onDeath = () => resolve({ kind: 'killed' });
   });
   const ending = await Promise.race([endOf(program), died]);
-  // What a killed process still has to do in memory is done in its own name.
-  if (ending.kind === 'killed') await microtasks();
   process.dead = true;
+  // What it was still about to do, when it was killed or asked to end, it no longer does; and in its own name.
+  await microtasks();
   simulation.current = undefined;
   return ending;
 }

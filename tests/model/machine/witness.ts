@@ -7,11 +7,13 @@ export interface Witness {
   /** A name is about to get other bytes; undefined for none. */
   file(machine: Machine, path: string, before: Buffer | undefined, after: Buffer | undefined): void;
   object(area: StoreArea, name: string, before: Uint8Array | undefined, after: Uint8Array | undefined): void;
+  /** A version is about to be taken out of the store's history. */
+  pruned(name: string, id: string): void;
   /** The store answered a listing. */
   listed(): void;
 }
 
-const NOBODY: Witness = { file() {}, object() {}, listed() {} };
+const NOBODY: Witness = { file() {}, object() {}, pruned() {}, listed() {} };
 
 let witness = NOBODY;
 
@@ -19,6 +21,7 @@ let witness = NOBODY;
 export const notice: Witness = {
   file: (...what) => witness.file(...what),
   object: (...what) => witness.object(...what),
+  pruned: (...what) => witness.pruned(...what),
   listed: () => witness.listed(),
 };
 

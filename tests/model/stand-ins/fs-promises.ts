@@ -64,7 +64,7 @@ export function rm(path: string, { force = false }: { force?: boolean } = {}): P
   });
 }
 
-export function readdir(path: string, options?: { withFileTypes?: boolean }) {
+export function readdir(path: string, options?: { withFileTypes?: boolean; recursive?: boolean }) {
   return turn(`list ${path}`, false, () => listNow(path, options));
 }
 

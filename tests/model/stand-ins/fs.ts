@@ -146,9 +146,10 @@ export function readdirSync(path: string, options?: { withFileTypes?: boolean })
 }
 
 /** Lists without being a point of its own. */
-export function listNow(path: string, options?: { withFileTypes?: boolean }): unknown[] {
+export function listNow(path: string, options?: { withFileTypes?: boolean; recursive?: boolean }): unknown[] {
   const directory = files().get(path);
   if (directory.kind !== 'directory') throw systemError('ENOTDIR', path);
+  if (options?.recursive) return [...files().files(path)].map(([file]) => file.slice(path.length + 1));
   const entries = [...directory.entries].sort(([a], [b]) => (a < b ? -1 : 1));
   return options?.withFileTypes
     ? entries.map(([name, inode]) => new Status(inode, name))

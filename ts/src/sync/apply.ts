@@ -30,6 +30,8 @@ export interface ApplyContext {
   readonly directories: Readonly<Record<LocalPlace, string | undefined>>;
   /** Names that a person allowed to be deleted: the guard does not count them later. */
   readonly allowDelete: ReadonlySet<CredentialName>;
+  /** Aborted when the store is to be waited for no longer. */
+  readonly signal?: AbortSignal | undefined;
   /** Called before every batch; throws if the run must stop (lock lost, time is up). */
   readonly checkpoint: () => void;
   readonly onResult: (result: CredentialResult) => void;
@@ -52,6 +54,11 @@ export interface ApplyReport {
   readonly storeError: StoreError | undefined;
 }
 
+/**
+ * Carries out what can be carried out.
+ *
+ * @throws Stopped between two batches, or while it waits for the store; never in the middle of local writes.
+ */
 export async function apply(
   plan: Plan,
   snapshot: Snapshot,
@@ -100,7 +107,7 @@ export async function apply(
     context.checkpoint();
     const batch = busy.slice(start, start + BATCH).map((credential) => newWork(credential, snapshot, base));
     try {
-      await resolveBytes(batch, context.store);
+      await resolveBytes(batch, context);
       await keepOnHost(batch, context.state);
       await commitToStore(batch, leftIntents, snapshot, context);
     } catch (error) {

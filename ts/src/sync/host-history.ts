@@ -1,6 +1,6 @@
 /** The versions that this host keeps itself, `history/NAME/VERSION.json` in the state: no store could be written. */
 import { readdir, readFile, stat, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { type CredentialName, parseName } from '../credential/name.ts';
 import type { VersionId } from '../credential/version.ts';
 import { errorCode } from '../files/atomic-write.ts';
@@ -17,17 +17,17 @@ export interface HostVersion {
 /** Everything that this host keeps, in no particular order; nothing if there is no state. */
 export async function hostHistory(stateDir: string): Promise<readonly HostVersion[]> {
   const root = join(stateDir, 'history');
-  const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
+  const paths = await readdir(root, { recursive: true }).catch((error: unknown) => {
     if (errorCode(error) === 'ENOENT') return [];
     throw error;
   });
   const found: HostVersion[] = [];
-  for (const entry of entries) {
-    const match = /^([0-9a-f]{64})\.json$/.exec(entry.name);
-    const name = parseName(entry.parentPath.slice(root.length + 1));
-    if (!entry.isFile() || !match || !name.ok) continue;
-    const { mtimeMs } = await stat(join(entry.parentPath, entry.name));
-    found.push({ name: name.name, id: match[1] as VersionId, arrived: mtimeMs });
+  for (const path of paths) {
+    const match = /^([0-9a-f]{64})\.json$/.exec(basename(path));
+    const name = parseName(dirname(path));
+    if (!match || !name.ok) continue;
+    const status = await stat(join(root, path));
+    if (status.isFile()) found.push({ name: name.name, id: match[1] as VersionId, arrived: status.mtimeMs });
   }
   return found;
 }

@@ -10,12 +10,10 @@ import type { RoundView } from './report.ts';
 import type { Choice } from './rules/choice.ts';
 import { consultHistory, takeSnapshot, withNames } from './snapshot.ts';
 import { newMarkerId, type State, StateError } from './state.ts';
+import { untilAborted } from './stopping.ts';
 
 /** Layout of our records in the store: a store with a higher number is left alone. */
 export const STORE_FORMAT = 1;
-
-/** Thrown inside a run to end it; what was done is in the base. */
-export class Stopped extends Error {}
 
 export interface LookRequest {
   readonly permissions: Permissions;
@@ -194,22 +192,5 @@ function existing(directory: string | undefined): string | undefined {
     return directory;
   } catch {
     return undefined;
-  }
-}
-
-/** Ends the wait, not the work: what was under way may still arrive, and the next run finds it. */
-export async function untilAborted<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
-  if (!signal) return work;
-  let onAbort: (() => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(new Stopped('the time for this run is up'));
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort);
-  });
-  work.catch(() => undefined);
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    if (onAbort) signal.removeEventListener('abort', onAbort);
   }
 }

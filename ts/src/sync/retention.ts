@@ -8,6 +8,7 @@ import { supersededVersions } from './rules/superseded.ts';
 import { inSequence } from './sequence.ts';
 import { versionsIn } from './sightings.ts';
 import type { State } from './state.ts';
+import { Stopped, untilAborted } from './stopping.ts';
 
 /** Of each credential both are kept: so many versions, the newest, and all that are younger than so many days. */
 export interface HistoryKeep {
@@ -50,14 +51,17 @@ export async function tidyHistory(
       .sort()
       .filter((name) => from === undefined || name >= from);
     const part = names.slice(0, CREDENTIALS_PER_RUN);
-    const [history, pruned] = await Promise.all([store.history(part), store.pruned(part)]);
-    const count = await store.prune(bounded(expendable(history, snapshot, pruned, keep)));
+    const asked = Promise.all([store.history(part), store.pruned(part)]);
+    const [history, pruned] = await untilAborted(signal, asked);
+    const entries = bounded(expendable(history, snapshot, pruned, keep));
+    const count = await untilAborted(signal, store.prune(entries));
     const rest = names[CREDENTIALS_PER_RUN];
     const here = rest === undefined ? await pruneHostHistory(state.directory, keep, snapshot) : 0;
     await memory.write(rest === undefined ? { prunedAt: now, next: null } : { next: rest });
     const all = count + here;
     return all === 0 ? [] : [`took ${all} old version${all === 1 ? '' : 's'} out of history`];
   } catch (error) {
+    if (error instanceof Stopped) return [];
     if (!(error instanceof StoreError)) throw error;
     return [`old versions stay in history for now: ${error.message}`];
   }

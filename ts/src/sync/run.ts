@@ -9,12 +9,13 @@ import { apply, type CredentialResult } from './apply.ts';
 import { exclusively } from './exclusively.ts';
 import { changedSince } from './local.ts';
 import { removeLeftovers, writeMarker } from './local-write.ts';
-import { type LookRequest, look, Stopped, untilAborted } from './look.ts';
+import { type LookRequest, look } from './look.ts';
 import { type GuardReport, LOCAL_PLACES, type LocalPlace, type Snapshot } from './model.ts';
 import { besideProxy, findNativeProxy } from './native-proxy.ts';
 import { emptyReport, makeReport, type RoundView, type RunReport } from './report.ts';
 import { type HistoryKeep, tidyHistory } from './retention.ts';
 import type { State } from './state.ts';
+import { Stopped } from './stopping.ts';
 import { takeOver } from './take-over.ts';
 
 /** How long a run waits for a native proxy that starts. Milliseconds. */
@@ -160,28 +161,26 @@ async function round(
   let done = 0;
   const lost: CredentialName[] = [];
   if (total > 0) onEvent?.({ kind: 'phase', text: 'bringing credentials in step' });
-  const applied = await untilAborted(
-    request.signal,
-    apply(made, snapshot, base, {
-      store,
-      state,
-      storeId,
-      hostName: request.hostName,
-      directories,
-      allowDelete: request.allowDelete,
-      checkpoint,
-      onResult(result) {
-        done++;
-        const { name } = result.plan;
-        if (result.outcome === 'lost') lost.push(name);
-        else {
-          results.delete(name);
-          results.set(name, result);
-        }
-        onEvent?.({ kind: 'progress', done, total });
-      },
-    }),
-  );
+  const applied = await apply(made, snapshot, base, {
+    store,
+    state,
+    storeId,
+    hostName: request.hostName,
+    directories,
+    allowDelete: request.allowDelete,
+    signal: request.signal,
+    checkpoint,
+    onResult(result) {
+      done++;
+      const { name } = result.plan;
+      if (result.outcome === 'lost') lost.push(name);
+      else {
+        results.delete(name);
+        results.set(name, result);
+      }
+      onEvent?.({ kind: 'progress', done, total });
+    },
+  });
   const disturbed = LOCAL_PLACES.some((place) => {
     const directory = directories[place];
     const listing = local[place];

@@ -3,10 +3,14 @@ import { parseCredential, type VersionId } from '../../credential/version.ts';
 import type { Reference, Store } from '../../stores/store.ts';
 import { type CredentialPlan, winnerId } from '../model.ts';
 import { holds } from '../sightings.ts';
+import { untilAborted } from '../stopping.ts';
 import type { Work } from './work.ts';
 
 /** Reads from the store the contents that the actions need and that no place read so far. */
-export async function resolveBytes(batch: readonly Work[], store: Store): Promise<void> {
+export async function resolveBytes(
+  batch: readonly Work[],
+  { store, signal }: { readonly store: Store; readonly signal?: AbortSignal | undefined },
+): Promise<void> {
   const wanted = new Map<string, { item: Work; id: VersionId }>();
   const references: Reference[] = [];
   for (const item of batch) {
@@ -18,7 +22,7 @@ export async function resolveBytes(batch: readonly Work[], store: Store): Promis
     }
   }
   if (references.length > 0) {
-    await store.read(references, (reference, answer) => {
+    const read = store.read(references, (reference, answer) => {
       const want = wanted.get(keyOf(reference));
       if (!want) return;
       const { item, id } = want;
@@ -30,6 +34,7 @@ export async function resolveBytes(batch: readonly Work[], store: Store): Promis
         item.failures.push(`version ${id.slice(0, 12)} is not in the store's history any more`);
       else item.lost = true;
     });
+    await untilAborted(signal, read);
   }
   for (const item of batch) {
     if (item.plan.decision.kind !== 'spread') continue;

@@ -8,6 +8,7 @@ import {
   type BaseEntry,
   type CredentialPlan,
   type CredentialSnapshot,
+  type Decision,
   type Intent,
   isStorePlace,
   type Snapshot,
@@ -16,6 +17,7 @@ import {
 } from '../model.ts';
 import { versionsIn } from '../sightings.ts';
 import type { State } from '../state.ts';
+import { untilAborted } from '../stopping.ts';
 import { serializeTombstone } from '../tombstone-record.ts';
 import { sentences } from '../words.ts';
 import { stopped, type Work } from './work.ts';
@@ -25,13 +27,14 @@ export interface StoreContext {
   readonly state: State;
   readonly storeId: string | undefined;
   readonly hostName: string;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * Commits a batch's store actions.
  *
  * @param intents The notes of writes that no base confirms yet; those of this batch are added.
- * @throws StoreError if the store is out of reach as a whole.
+ * @throws StoreError if the store is out of reach as a whole; Stopped if it takes longer than the run may.
  */
 export async function commitToStore(
   batch: readonly Work[],
@@ -47,7 +50,8 @@ export async function commitToStore(
       intents.set(item.plan.name, intentOf(item.winner, item.seen, item.entry, snapshot.now));
   }
   if (context.storeId !== undefined) await context.state.noteIntents(context.storeId, intents);
-  const outcomes = await context.store.commit(writing.map((item) => storeChange(item, context.hostName)));
+  const changes = writing.map((item) => storeChange(item, context.hostName));
+  const outcomes = await untilAborted(context.signal, context.store.commit(changes));
   for (const [index, item] of writing.entries()) await takeOutcome(item, outcomes[index], context);
 }
 
@@ -121,18 +125,26 @@ function storeChange({ plan, seen, entry, bytes, winner }: Work, host: string): 
   };
 }
 
-/** What a version replaces once it is current: all that the places hold, what was agreed before, what was deleted. */
+/**
+ * What a version replaces once it is current, or once a tombstone names it: all that the places hold, what was agreed
+ * before, what was deleted before.
+ */
 function replacedBy(
   id: VersionId,
   { decision }: CredentialPlan,
   seen: CredentialSnapshot,
   entry: BaseEntry | undefined,
 ): readonly VersionId[] {
-  if (decision.kind !== 'spread' || winnerId(decision.winner) !== id) return [];
+  if (successorOf(decision) !== id) return [];
   const agreed = entry?.agreed ? [entry.agreed.id] : [];
-  // The tombstone goes, and a host that never saw it may still hold what it named.
+  // The earlier tombstone goes, and a host that never saw it may still hold what it named.
   const deleted = seen.tombstone?.kind === 'tombstone' ? [seen.tombstone.tombstone.version] : [];
   return [...new Set([...versionsIn(seen), ...agreed, ...deleted])].filter((other) => other !== id);
+}
+
+function successorOf(decision: Decision): VersionId | undefined {
+  if (decision.kind === 'spread') return winnerId(decision.winner);
+  return decision.kind === 'delete' && decision.tag === undefined ? decision.tombstone.version : undefined;
 }
 
 /** Keeps on this host what a batch replaces and no store can keep. */

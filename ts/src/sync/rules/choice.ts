@@ -1,4 +1,6 @@
 /** Rule: what a person asks for by name goes before all other rules, until it is carried out. */
+
+import { compareFreshness } from '../../credential/freshness.ts';
 import type { CredentialName } from '../../credential/name.ts';
 import { fresherThan } from '../../credential/restored.ts';
 import type { Version } from '../../credential/version.ts';
@@ -11,6 +13,7 @@ import {
   STORE_PLACES,
 } from '../model.ts';
 import { holds, versionsIn } from '../sightings.ts';
+import { freshnessWords, placeNames } from '../words.ts';
 import { supersededVersions } from './superseded.ts';
 import { inOrder } from './winner.ts';
 
@@ -42,7 +45,7 @@ export function chosen(
     };
   }
   return choice.kind === 'restore'
-    ? restore(choice, seen, entry)
+    ? restore(choice, seen, entry, snapshot.now)
     : forget(name, choice, seen, entry, snapshot.now, host);
 }
 
@@ -67,11 +70,24 @@ function restore(
   { version, reason }: Extract<Choice, { kind: 'restore' }>,
   seen: CredentialSnapshot,
   entry: BaseEntry | undefined,
+  now: number,
 ): Decision | undefined {
   // It may have been current already and been refreshed since, by a proxy that was quicker than this run.
   if (seen.history === undefined) return { kind: 'consult' };
   const current = versionsIn(seen, STORE_PLACES);
   if (supersededVersions(entry, seen.history, current, seen.pruned).has(version.id)) return undefined;
+  // It was made to be fresher than all that was there: this one came after that, and would win on every other host.
+  const later = candidates(seen).find(
+    (candidate) => compareFreshness(candidate.version.freshness, version.freshness, now) > 0,
+  );
+  if (later) {
+    return {
+      kind: 'held',
+      waitsFor: 'person',
+      reason: `it changed in ${placeNames(later.places)} while it was being restored (${freshnessWords(later.version.freshness)})`,
+      remedy: 'Nothing of it was changed. See what came with history, and run the same command again.',
+    };
+  }
   return {
     kind: 'spread',
     winner: { from: 'merge', version },
