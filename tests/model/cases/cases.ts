@@ -170,4 +170,22 @@ export const CASES: readonly Case[] = [
         "    if (!storeError) await Promise.race([writeLocalPlaces(batch, written, context), new Promise((_, stop) => context.signal?.addEventListener('abort', () => { try { context.checkpoint(); } catch (error) { stop(error); } }))]);",
     },
   },
+  {
+    name: 'a directory that a killed run had just made is durable before anything is kept in it',
+    // One of these writes is the sync of the directory that it is in, and one of those comes after the file is replaced.
+    stories: Array.from({ length: 4 * 24 }, (_, index) =>
+      world([true], 1, true, [
+        { kind: 'outage', on: true },
+        { kind: 'rotate', host: 0, name: 0, place: 'auth' },
+        { kind: 'rotate', host: 0, name: 0, place: 'ccs' },
+        alone(run(0, { crashAt: 4 + (index % 4) })),
+        alone(run(0, { crashAt: 4 + Math.floor(index / 4), powerLoss: 1 })),
+      ]),
+    ),
+    before: {
+      file: 'files/atomic-write.ts',
+      find: 'Date.now() - found.birthtimeMs < WRITTEN_BACK_MS',
+      replace: 'found.birthtimeMs < 0',
+    },
+  },
 ];

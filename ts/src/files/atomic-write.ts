@@ -100,6 +100,9 @@ export async function fsyncDirectory(path: string): Promise<void> {
   }
 }
 
+/** Systems write names back on their own well within this: ext4 every 5 s, others every 30 s. */
+const WRITTEN_BACK_MS = 10 * 60_000;
+
 /**
  * Makes a directory and the missing ones above it, durably, each with `mode` (default 0700) whatever the umask.
  * One that is there already keeps its mode. A symbolic link to a directory counts as one: what must not be
@@ -113,8 +116,11 @@ export async function ensureDirectory(path: string, mode = 0o700): Promise<void>
   } catch (error) {
     const code = errorCode(error);
     if (code === 'EEXIST') {
-      if (await isDirectory(path)) return;
-      throw error;
+      const found = await directoryStatus(path);
+      if (!found) throw error;
+      // Whoever made it may have been killed before it was durable; after that time the system has seen to it.
+      if (Date.now() - found.birthtimeMs < WRITTEN_BACK_MS) await fsyncDirectory(dirname(path));
+      return;
     }
     if (code !== 'ENOENT' || dirname(path) === path) throw error;
     await ensureDirectory(dirname(path), mode);
@@ -135,12 +141,12 @@ function temporaryName(): string {
 
 const TEMPORARY = /^\.cliproxyapi-sync-[0-9a-f]{16}\.tmp$/;
 
-async function isDirectory(path: string): Promise<boolean> {
+/** Undefined if it is something else. Throws ENOTDIR for a link to a file, ENOENT for one to nothing. */
+async function directoryStatus(path: string): Promise<Stats | undefined> {
   const found: Stats = await lstat(path);
-  if (!found.isSymbolicLink()) return found.isDirectory();
-  // Throws ENOTDIR for a link to a file, ENOENT for one to nothing.
+  if (!found.isSymbolicLink()) return found.isDirectory() ? found : undefined;
   await (await open(path, constants.O_RDONLY | constants.O_DIRECTORY)).close();
-  return true;
+  return found;
 }
 
 /** The code of a system error, such as ENOENT; undefined for any other error. */
