@@ -353,7 +353,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       const held = (['current', 'backup'] as const).some(
         (area) => versionIn(cloud.objects[area].get(name)?.bytes)?.id === version,
       );
-      if (held || arrivalsOf(name).at(-1)?.id === version)
+      const tombstone = cloud.objects.tombstone.get(name);
+      if (held || (tombstone && JSON.parse(tombstone.bytes.toString()).version === version))
         violate('history keeps what counts', `${name}: ${label(version)} is taken out of it`);
       expired.add(`${name} ${version}`);
       const kept = versionIn(cloud.history.get(name)?.get(id)?.bytes);

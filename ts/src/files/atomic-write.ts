@@ -118,9 +118,7 @@ export async function ensureDirectory(path: string, mode = 0o700): Promise<void>
     if (code === 'EEXIST') {
       const found = await directoryStatus(path);
       if (!found) throw error;
-      // Whoever made it may have been killed before it was durable; after that time the system has seen to it.
-      if (Date.now() - found.birthtimeMs < WRITTEN_BACK_MS) await fsyncDirectory(dirname(path));
-      return;
+      return makeNameDurable(path, found);
     }
     if (code !== 'ENOENT' || dirname(path) === path) throw error;
     await ensureDirectory(dirname(path), mode);
@@ -128,6 +126,20 @@ export async function ensureDirectory(path: string, mode = 0o700): Promise<void>
   }
   await chmod(path, mode);
   await fsyncDirectory(dirname(path));
+  await makeNameDurable(dirname(path), await lstat(dirname(path)));
+}
+
+/** Whoever made a directory may have been killed before its name was durable, and those above it. */
+async function makeNameDurable(path: string, { birthtimeMs }: Stats): Promise<void> {
+  const parent = dirname(path);
+  if (parent === path || Date.now() - birthtimeMs >= WRITTEN_BACK_MS) return;
+  try {
+    await fsyncDirectory(parent);
+  } catch (error) {
+    // One that may not be read was not made by us.
+    if (!['EACCES', 'EPERM'].includes(errorCode(error) ?? '')) throw error;
+  }
+  return makeNameDurable(parent, await lstat(parent));
 }
 
 /** Whether this is the name of a temporary file of `writeFileAtomically`: left by a crash if it is old. */
