@@ -5,7 +5,7 @@ TS := ts
 
 NIX := nix --extra-experimental-features 'nix-command flakes'
 
-.PHONY: help demo test prove bench watch-idle bundles check format clean build switch status rollback unswitch deps-hash
+.PHONY: help demo test prove bench watch-idle bundles check types lint format clean build switch status rollback unswitch deps-hash
 
 help:
 	@echo "make demo      two homes, one store: the main job in half a minute, checked"
@@ -49,8 +49,15 @@ bench: bundles $(VENV)/.done
 watch-idle: bundles $(VENV)/.done
 	@node $(TS)/node_modules/tsx/dist/cli.mjs tests/bench/watch-idle.ts
 
+# Types and the lint that needs types load the same program: at once, they take as long as the longer one.
 check: $(TS)/node_modules/.package-lock.json
+	@$(MAKE) --no-print-directory -j2 types lint
+
+types: $(TS)/node_modules/.package-lock.json
 	@cd $(TS) && npm run --silent check
+
+lint: $(TS)/node_modules/.package-lock.json
+	@cd $(TS) && npm run --silent lint
 
 format: $(TS)/node_modules/.package-lock.json
 	@cd $(TS) && npm run --silent format

@@ -2,7 +2,7 @@
 import { readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type CredentialName, parseName } from '../credential/name.ts';
-import type { VersionId } from '../credential/version.ts';
+import { isVersionId, type VersionId } from '../credential/version.ts';
 import { errorCode } from '../files/atomic-write.ts';
 import type { Snapshot } from './model.ts';
 import { type HistoryKeep, neededVersions } from './retention.ts';
@@ -25,9 +25,10 @@ export async function hostHistory(stateDir: string): Promise<readonly HostVersio
   for (const entry of entries) {
     const match = /^([0-9a-f]{64})\.json$/.exec(entry.name);
     const name = parseName(entry.parentPath.slice(root.length + 1));
-    if (!entry.isFile() || !match || !name.ok) continue;
+    const id = match?.[1];
+    if (!entry.isFile() || !isVersionId(id) || !name.ok) continue;
     const { mtimeMs } = await stat(join(entry.parentPath, entry.name));
-    found.push({ name: name.name, id: match[1] as VersionId, arrived: mtimeMs });
+    found.push({ name: name.name, id, arrived: mtimeMs });
   }
   return found;
 }
