@@ -5,7 +5,7 @@ TS := ts
 
 NIX := nix --extra-experimental-features 'nix-command flakes'
 
-.PHONY: help demo test prove bench watch-idle bundles check types lint format clean build switch status rollback unswitch deps-hash
+.PHONY: help demo test prove bench watch-idle bundles check types lint format clean build switch status rollback unswitch dependencies deps-hash
 
 help:
 	@echo "make demo      two homes, one store: the main job in half a minute, checked"
@@ -19,6 +19,7 @@ help:
 	@echo "make status    which of them run, and how their last runs ended"
 	@echo "make rollback  go back to the services before the last switch"
 	@echo "make unswitch  take the services away again; credentials stay"
+	@echo "make dependencies   the table in docs/dependencies.md"
 	@echo "make deps-hash what the Nix package needs after package-lock.json changed"
 	@echo "make check     types and lint;  make format  writes what lint can mend"
 
@@ -78,6 +79,9 @@ endif
 
 status rollback unswitch:
 	$(NIX) run .#switch -- $@
+
+dependencies: $(TS)/node_modules/.package-lock.json
+	@cd $(TS) && node node_modules/tsx/dist/cli.mjs dependencies.ts
 
 deps-hash:
 	@nix/deps-hash.sh --write && cat nix/deps.json
