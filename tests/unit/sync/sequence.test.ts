@@ -8,6 +8,8 @@ const record = (id: string, arrived: number, ...replaces: string[]) => ({
   name: 'a.json' as CredentialName,
   id: id as VersionId,
   arrived,
+  host: 'laptop',
+  reason: 'refreshed',
   replaces: replaces as VersionId[],
 });
 const told = (...records: ReturnType<typeof record>[]) => inSequence(records).map(({ id }) => id);

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { CredentialName } from '../../../ts/src/credential/name.ts';
-import type { VersionId } from '../../../ts/src/credential/version.ts';
 import { openState, unusable } from '../../../ts/src/sync/state.ts';
 import { inputs, v1, v2 } from '../../scenarios/vocabulary.ts';
 
@@ -72,7 +71,7 @@ test.each(['{', '[]', '{"somewhere":1}'])(
 test('a dry run writes nothing', async () => {
   const state = await open(true);
   await state.memory('somewhere').write({ dialect: 'x' });
-  await state.keep('a.json' as CredentialName, v1.id as VersionId, v1.bytes);
+  await state.keep('a.json' as CredentialName, v1.id, v1.bytes);
   await state.saveBase('S', inputs({ base: { agreed: v1 } }).base);
   expect(readdirSync(directory)).toEqual([]);
 });
