@@ -5,7 +5,7 @@ TS := ts
 
 NIX := nix --extra-experimental-features 'nix-command flakes'
 
-.PHONY: help demo test prove bench watch-idle bundles check format clean build switch status rollback unswitch deps-hash
+.PHONY: help demo test prove bench watch-idle bundles check types lint coverage mutation format clean build switch status rollback unswitch dependencies deps-hash
 
 help:
 	@echo "make demo      two homes, one store: the main job in half a minute, checked"
@@ -19,7 +19,10 @@ help:
 	@echo "make status    which of them run, and how their last runs ended"
 	@echo "make rollback  go back to the services before the last switch"
 	@echo "make unswitch  take the services away again; credentials stay"
+	@echo "make dependencies   the table in docs/dependencies.md"
 	@echo "make deps-hash what the Nix package needs after package-lock.json changed"
+	@echo "make coverage  branches of sync and stores that the tests take"
+	@echo "make mutation  whether the tests notice each change of the planner"
 	@echo "make check     types and lint;  make format  writes what lint can mend"
 
 $(TS)/node_modules/.package-lock.json: $(TS)/package-lock.json
@@ -49,8 +52,23 @@ bench: bundles $(VENV)/.done
 watch-idle: bundles $(VENV)/.done
 	@node $(TS)/node_modules/tsx/dist/cli.mjs tests/bench/watch-idle.ts
 
+# Types and the lint that needs types load the same program: at once, they take as long as the longer one.
 check: $(TS)/node_modules/.package-lock.json
+	@$(MAKE) --no-print-directory -j2 types lint
+
+types: $(TS)/node_modules/.package-lock.json
 	@cd $(TS) && npm run --silent check
+
+lint: $(TS)/node_modules/.package-lock.json
+	@cd $(TS) && npm run --silent lint
+
+# Of ts/src/sync/ and ts/src/stores/, by the tests that call them in their own process.
+coverage: $(TS)/node_modules/.package-lock.json $(VENV)/.done
+	@cd $(TS) && npm run --silent coverage
+
+# Takes half an hour; only what changed since the last time is tried again.
+mutation: $(TS)/node_modules/.package-lock.json
+	@cd $(TS) && npm run --silent mutation
 
 format: $(TS)/node_modules/.package-lock.json
 	@cd $(TS) && npm run --silent format
@@ -71,6 +89,9 @@ endif
 
 status rollback unswitch:
 	$(NIX) run .#switch -- $@
+
+dependencies: $(TS)/node_modules/.package-lock.json
+	@cd $(TS) && node node_modules/tsx/dist/cli.mjs dependencies.ts
 
 deps-hash:
 	@nix/deps-hash.sh --write && cat nix/deps.json

@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+// eslint-disable-next-line @typescript-eslint/no-unsafe-assignment -- npm wrote it
 const { version }: { version: string } = JSON.parse(await readFile(here('package.json'), 'utf8'));
 const programs = ['hydrate', 'backup', 'start', 'wrapper', 'cliproxyapi-sync'];
 

@@ -533,7 +533,7 @@ describe('TLS', () => {
     const answer = createTlsServer({ key: await readFile(key), cert: await readFile(cert) }, (_, response) =>
       response.writeHead(404).end(),
     );
-    const url = `https://localhost:${await listen(answer as unknown as Server)}/x.git`;
+    const url = `https://localhost:${await listen(answer)}/x.git`;
     const options = { url, transport: 'http', token: 't0k' } as const;
     expect(await errorOf(world.open(options).list())).toMatchObject({
       kind: 'refused',

@@ -39,7 +39,7 @@ export async function makeWorld(): Promise<World> {
   const interrupted = (signal: NodeJS.Signals) => {
     isInterrupted = true;
     process.stdout.write(`\n   ${signal}: cleaning up\n`);
-    close().finally(() => process.exit(signal === 'SIGINT' ? 130 : 143));
+    void close().finally(() => process.exit(signal === 'SIGINT' ? 130 : 143));
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, interrupted);
 

@@ -56,6 +56,8 @@ export function happen(world: World, step: Happening): void {
         cloud.marker = undefined;
       }
       return;
+    default:
+      break;
   }
   if (!host) return;
   switch (step.kind) {

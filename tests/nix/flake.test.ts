@@ -187,9 +187,8 @@ describe.skipIf(!tools.nix)('locks', () => {
     const nodes = (path: string) => JSON.parse(readFileSync(join(root, path), 'utf8')).nodes;
     expect(Object.keys(nodes('flake.lock')).sort()).toEqual(['nixpkgs', 'root']);
     expect(nodes('dev/flake.lock').nixpkgs).toEqual(nodes('flake.lock').nixpkgs);
-    for (const { locked } of Object.values(nodes('dev/flake.lock')) as {
-      locked?: { narHash: string; rev: string };
-    }[]) {
+    type Node = { locked?: { narHash: string; rev: string } };
+    for (const { locked } of Object.values<Node>(nodes('dev/flake.lock'))) {
       if (locked === undefined) continue;
       expect(locked.narHash).toMatch(/^sha256-[A-Za-z0-9+/]{43}=$/);
       expect(locked.rev).toMatch(/^[0-9a-f]{40}$/);

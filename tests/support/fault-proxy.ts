@@ -131,7 +131,13 @@ export async function startFaultProxy(upstream: string, secretKey: string): Prom
         delete headers['x-goog-if-generation-match'];
         if (wanted === '0') headers['if-none-match'] = '*';
         else if (wanted !== undefined) headers['if-match'] = `"${generations.etag(wanted) ?? 'never'}"`;
+        break;
       }
+      // What is done to the answer, below.
+      case 'half':
+      case 'lost-answer':
+      case 'drip':
+      case undefined:
     }
 
     const { url = '/', method = 'GET' } = incoming;

@@ -6,7 +6,7 @@ import { type AccessKeys, findWeed, startSeaweedFs } from './seaweedfs.ts';
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const stops = await Promise.all([provideS3(project), providePostgres(project)]);
   return async () => {
-    await Promise.all(stops.map((stop) => stop?.()));
+    await Promise.all(stops.flatMap((stop) => (stop ? [stop()] : [])));
   };
 }
 

@@ -60,8 +60,10 @@ describe('generations', () => {
   it('a lost record means that nothing has arrived', async () => {
     await generations.writeApplied({ a: 'hash' });
     expect(await generations.applied()).toEqual({ a: 'hash' });
-    await writeFile(join(generations.directory, 'applied.json'), '{"a":');
-    expect(await generations.applied()).toEqual({});
+    for (const damaged of ['{"a":', 'null', '{"a":1}']) {
+      await writeFile(join(generations.directory, 'applied.json'), damaged);
+      expect(await generations.applied()).toEqual({});
+    }
   });
 
   it("keep what they run from Nix's garbage collector, however the set was named", async () => {

@@ -50,6 +50,7 @@ describe('a rendered set of services', () => {
 
   it.each([
     ['no JSON', '{', 'is not JSON'],
+    ['JSON that is no object', 'null', 'is not a JSON object'],
     ['a later format', '{"format":2}', 'has format 2'],
     ['another manager', '{"format":1,"manager":"runit"}', 'names neither systemd nor launchd'],
     ['no directories', '{"format":1,"manager":"systemd"}', 'has no list of directories'],

@@ -61,9 +61,17 @@ describe('what a native proxy is doing', () => {
     expect(await findNativeProxy(state)).toMatchObject({ phase: 'running', process: { pid: process.ppid } });
   });
 
-  test('a damaged note says nothing', async () => {
+  test.each([
+    '{"process":',
+    'null',
+    '[]',
+    '{"process":null}',
+    '{"process":{"pid":1}}',
+    '{"process":{"pid":1,"started":"","realm":""},"store":"ftp","authDir":"/tmp"}',
+    '{"process":{"pid":1,"started":"","realm":""},"store":"s3","authDir":1}',
+  ])('a damaged note says nothing: %s', async (text) => {
     const state = folder();
-    writeFileSync(join(state, 'native-proxy.json'), '{"process":');
+    writeFileSync(join(state, 'native-proxy.json'), text);
     expect(await findNativeProxy(state)).toBeUndefined();
   });
 });

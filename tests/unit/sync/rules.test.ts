@@ -83,6 +83,11 @@ describe('our own store write, noted ahead of a crash', () => {
     expect(entry?.superseded).toEqual([v1.id]);
   });
 
+  test('is the base where there was none', () => {
+    const entry = adopted({ base: { intent: { ...intent, supersedes: [v2, v3] } }, places: { store: v2 } });
+    expect(entry).toMatchObject({ at: { store: v2.id }, superseded: [v3.id] });
+  });
+
   test('is forgotten where it did not', () => {
     const entry = adopted({ base: { agreed: v1, intent }, places: { store: v3, backup: v1 } });
     expect(entry?.agreed?.id).toBe(v1.id);

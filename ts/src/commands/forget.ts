@@ -98,7 +98,7 @@ async function forgetCommand(
     allowDelete: found.names,
     choices: forgetting(names, Date.now()),
   });
-  if (options.json) terminal.json({ ...(reportJson('forget', report, dryRun) as object), forgotten: names });
+  if (options.json) terminal.json({ ...reportJson('forget', report, dryRun), forgotten: names });
   printReport('forget', report, { dryRun, json: options.json === true }, terminal);
   if (report.exitCode === EXIT.done && !dryRun)
     terminal.info(

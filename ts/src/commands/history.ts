@@ -1,6 +1,5 @@
 import { Command } from 'commander';
 import { type Freshness, ownFreshness } from '../credential/freshness.ts';
-import type { CredentialName } from '../credential/name.ts';
 import { contentOf, type VersionId } from '../credential/version.ts';
 import { type CredentialHistory, collectHistory, readVersion } from '../history/collect.ts';
 import type { Store } from '../stores/store.ts';
@@ -82,7 +81,7 @@ async function freshnessOfAll(
   const readable = versions.slice(-MAX_READ).filter(({ onHost }) => onHost || reachable);
   await Promise.all(
     readable.map(async (version) => {
-      const read = await readVersion(name as CredentialName, version, store, stateDir);
+      const read = await readVersion(name, version, store, stateDir);
       if (read) found.set(version.id, ownFreshness(contentOf(read)));
     }),
   );

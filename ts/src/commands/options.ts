@@ -10,6 +10,7 @@ import type { Level, Terminal } from '../terminal/terminal.ts';
 /** The names of stores on the command line. */
 export const STORE_KINDS = { postgres: 'postgres', s3: 's3', git: 'git', local: 'directory' } as const;
 export type StoreName = keyof typeof STORE_KINDS;
+// eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- `Object.keys` forgets them
 export const STORE_NAMES = Object.keys(STORE_KINDS) as readonly StoreName[];
 
 /** As commander gives them. */

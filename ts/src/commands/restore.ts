@@ -95,7 +95,7 @@ async function restoreCommand(
   const exitCode = failed && report.exitCode === EXIT.done ? EXIT.failed : report.exitCode;
   if (options.json) {
     terminal.json({
-      ...(reportJson('restore', report, dryRun) as object),
+      ...reportJson('restore', report, dryRun),
       exitCode,
       restored: restorations.map(({ name, version }) => ({ name, version: version.id })),
     });

@@ -24,8 +24,9 @@ export function mergeVersions(
   versions: readonly [Version, ...Version[]],
   base: FieldDigests | undefined,
 ): Version {
-  const contents = versions.map(contentOf);
-  const [first] = contents as [JsonObject, ...JsonObject[]];
+  const [freshest, ...others] = versions;
+  const first = contentOf(freshest);
+  const contents = [first, ...others.map(contentOf)];
   const merged: [string, Json][] = [];
   const fields = new Set(contents.flatMap((content) => Object.keys(content)));
   for (const field of fields) {

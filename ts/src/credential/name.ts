@@ -34,6 +34,7 @@ export function parseName(text: string): NameCheck {
     return refused(`has a part of more than ${MAX_SEGMENT_BYTES} bytes`);
   }
   if (Buffer.byteLength(text) > MAX_NAME_BYTES) return refused(`has more than ${MAX_NAME_BYTES} bytes`);
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- checked above
   return { ok: true, name: text as CredentialName };
 }
 

@@ -1,5 +1,5 @@
 import type { Freshness } from './freshness.ts';
-import { isObject, type Json, type JsonObject } from './json.ts';
+import { isObject, type JsonObject } from './json.ts';
 import { counted, MAX_AHEAD_MS, parseInstant } from './time.ts';
 
 /**
@@ -38,7 +38,7 @@ export function restoredContent(
       at: new Date(at).toISOString(),
       counts_as: times(fresherThan(own, over, at)),
       tokens: Object.fromEntries(
-        TIMES.flatMap((field) => (Object.hasOwn(plain, field) ? [[field, plain[field] as Json]] : [])),
+        TIMES.flatMap((field) => (plain[field] === undefined ? [] : [[field, plain[field]]])),
       ),
     },
   };

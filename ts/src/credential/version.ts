@@ -65,7 +65,13 @@ export function parseCredential(bytes: Uint8Array): Parsed {
 
 /** The id of a content. */
 export function versionId(content: JsonObject): VersionId {
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- the one place that makes an id
   return sha256(canonicalJson(content)) as VersionId;
+}
+
+/** Whether a text from outside has the form of an id. */
+export function isVersionId(value: unknown): value is VersionId {
+  return typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
 }
 
 /** A content that we made ourselves (a merge, a copy marked disabled), in the proxy's own form. */
@@ -91,9 +97,9 @@ export type FieldDigests = Readonly<Record<string, string>>;
 export function fieldDigests(content: JsonObject): FieldDigests {
   const tokens: readonly string[] = TOKEN_FIELDS;
   return Object.fromEntries(
-    Object.keys(content)
-      .filter((field) => !tokens.includes(field))
-      .map((field) => [field, fieldDigest(content[field] as Json)]),
+    Object.entries(content)
+      .filter(([field]) => !tokens.includes(field))
+      .map(([field, value]) => [field, fieldDigest(value)]),
   );
 }
 

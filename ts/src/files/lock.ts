@@ -3,6 +3,7 @@ import { statSync, utimesSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isObject } from '../credential/json.ts';
 import { errorCode } from './atomic-write.ts';
 import { identify, isAlive, type ProcessIdentity } from './process.ts';
 
@@ -105,14 +106,11 @@ function identity(lockPath: string): string | undefined {
 /** Only true where it is certain; in doubt the lock's age decides. */
 async function holderIsDead(lockPath: string, ownerPath: string): Promise<boolean> {
   try {
-    const {
-      pid,
-      started = '',
-      realm,
-      lock,
-    } = JSON.parse(await readFile(ownerPath, 'utf8')) as Partial<Owner>;
-    if (typeof pid !== 'number' || realm === undefined || lock !== identity(lockPath)) return false;
-    return isAlive({ pid, started, realm }) === false;
+    const owner: unknown = JSON.parse(await readFile(ownerPath, 'utf8'));
+    if (!isObject(owner)) return false;
+    const { pid, started = '', realm, lock } = owner;
+    if (typeof pid !== 'number' || typeof started !== 'string' || typeof realm !== 'string') return false;
+    return lock === identity(lockPath) && isAlive({ pid, started, realm }) === false;
   } catch {
     return false;
   }

@@ -34,6 +34,12 @@ export function problemsIn(lines: readonly ReportLine[]): readonly ToldProblem[]
       case 'stopped':
       case 'store':
         told(kind);
+        break;
+      case 'busy':
+      case 'pending':
+      case 'summary':
+      case 'weakness':
+        break;
     }
   }
   return [...found.values()];

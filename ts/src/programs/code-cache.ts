@@ -33,6 +33,7 @@ export function openCodeCache(code: string, require: NodeJS.Require): CodeCache 
   const parent = XDG_CACHE_HOME && isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : HOME && join(HOME, '.cache');
   const user = process.getuid?.();
   if (!parent || !isAbsolute(parent) || user === undefined) return undefined;
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-assignment -- `require` knows no types
   const { createHash }: typeof import('node:crypto') = require('node:crypto');
   const digest = (data: string | Buffer) => createHash('sha256').update(data).digest();
   const directory = join(parent, 'cliproxyapi-sync');

@@ -134,6 +134,7 @@ function parse(yaml: Yaml, { text, name }: Pick<ConfigSource, 'text' | 'name'>):
     return empty;
   }
   if (!yaml.isMap(document.contents)) throw notYaml(name, 'is not a mapping of keys to values');
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- a map, by the check above, and no parsed nodes are asked for later
   return document as Document<YAMLMap, false>;
 }
 

@@ -4,6 +4,7 @@
  */
 import { lstat, readdir, readFile, readlink, realpath, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isObject } from '../credential/json.ts';
 import { ensureDirectory, errorCode, fsyncDirectory, writeFileAtomically } from '../files/atomic-write.ts';
 import type { Applied } from './plan.ts';
 import type { RunCommand } from './run-command.ts';
@@ -102,7 +103,10 @@ export function generationsIn(stateDir: string, run: RunCommand): Generations {
       const text = await readFile(at('applied.json'), 'utf8').catch(absent('{}'));
       try {
         const value: unknown = JSON.parse(text);
-        if (typeof value === 'object' && value !== null) return value as Applied;
+        if (isObject(value))
+          return Object.fromEntries(
+            Object.entries(value).flatMap(([name, hash]) => (typeof hash === 'string' ? [[name, hash]] : [])),
+          );
       } catch {
         // Lost: everything counts as changed, and is started once more.
       }

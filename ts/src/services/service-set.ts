@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { isObject } from '../credential/json.ts';
 import { ensureDirectory, errorCode, writeFileAtomically } from '../files/atomic-write.ts';
 import { ServicesError } from './services-error.ts';
 
@@ -87,12 +88,13 @@ const REMEDY = 'Give --from the directory that `nix build .#switch.services` mak
 
 function parseManifest(text: string, directory: string): Omit<ServiceSet, 'files'> {
   const wrong = (why: string) => new ServicesError(`${join(directory, MANIFEST)} ${why}`, REMEDY);
-  let value: Record<string, unknown>;
+  let value: unknown;
   try {
-    value = JSON.parse(text) as Record<string, unknown>;
+    value = JSON.parse(text);
   } catch {
     throw wrong('is not JSON');
   }
+  if (!isObject(value)) throw wrong('is not a JSON object');
   const { format, manager, directories, hydrate } = value;
   if (format !== FORMAT)
     throw wrong(`has format ${JSON.stringify(format)}, and this program knows ${FORMAT}`);

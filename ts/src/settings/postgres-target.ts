@@ -195,6 +195,7 @@ function hostsOf(get: Get): PostgresTarget['hosts'] {
       port: portOf((ports.length === 1 ? ports[0] : ports[index]) ?? ''),
     };
   });
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- a text split at commas has at least one part
   return hosts as [PostgresHost, ...PostgresHost[]];
 }
 
@@ -257,5 +258,6 @@ function bracketed(host: string): string {
 
 function definedOf<T extends Record<string, unknown>>(values: T) {
   const entries = Object.entries(values).filter(([, value]) => value !== undefined);
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- `Object.entries` forgets the keys
   return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }

@@ -202,5 +202,6 @@ function required<Name extends string>(
       `Set ${missing.join(', ')} in the env file${isHalf ? `, or remove the other variables of this store (${names[0]?.split('_')[0]}_...)` : ''}.`,
     );
   }
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- none is missing, by the check above
   return Object.fromEntries(found) as Record<Name, string>;
 }

@@ -47,6 +47,7 @@ export function lookupWithEmpty(environment: Environment, name: string): string 
  */
 export function merged(environment: Environment): Record<string, string> {
   // No prototype: `__proto__` and `constructor` are names like any other.
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-assignment -- `Object.create` knows no types
   const result: Record<string, string> = Object.create(null);
   for (const { values } of [...environment].reverse()) {
     for (const [name, value] of Object.entries(values)) {

@@ -184,6 +184,7 @@ function credentialStatus(
     expires: iso(known.expired),
     deletedAt: state === 'deleted' ? iso(tombstone?.time) : null,
     deletedOn: state === 'deleted' ? (tombstone?.host ?? null) : null,
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- all places are in it; `Object.fromEntries` forgets the keys
     places: Object.fromEntries(
       PLACES.map((place) => [place, markOf(place, planned, seen[place], entry)]),
     ) as Record<Place, Mark>,

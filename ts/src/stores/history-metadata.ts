@@ -1,6 +1,6 @@
 /** What is known of a kept version beyond its bytes, as a file beside it: `<id>.meta.json` beside `<id>.json`. */
 import { isObject } from '../credential/json.ts';
-import type { VersionId } from '../credential/version.ts';
+import { isVersionId, type VersionId } from '../credential/version.ts';
 import { historyKey } from './layout.ts';
 import type { HistoryEntry } from './store.ts';
 
@@ -43,8 +43,4 @@ function parseRecord(bytes: Uint8Array | undefined): Record<string, unknown> {
   } catch {
     return {};
   }
-}
-
-function isVersionId(value: unknown): value is VersionId {
-  return typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
 }

@@ -2,7 +2,8 @@
  * Where things are in a store that is made of named objects (S3, a directory): CLIProxyAPI's own layout, and
  * our records beside it below `sync/`, which it ignores.
  */
-import type { VersionId } from '../credential/version.ts';
+import type { CredentialName } from '../credential/name.ts';
+import { isVersionId, type VersionId } from '../credential/version.ts';
 
 export const AREA_PREFIX = {
   current: 'auths/',
@@ -40,11 +41,13 @@ export function historyKey(name: string, id: VersionId): string {
  * The name and version of a history key; undefined for any other key. The last part alone is the version, since
  * a name may itself have parts: `a.json/b.json` has its history below that of `a.json`.
  */
-export function parseHistoryKey(key: string): { readonly name: string; readonly id: VersionId } | undefined {
+export function parseHistoryKey(
+  key: string,
+): { readonly name: CredentialName; readonly id: VersionId } | undefined {
   const match = HISTORY_KEY.exec(key);
   if (!match?.groups) return undefined;
   const { name, id } = match.groups;
-  return name === undefined || id === undefined ? undefined : { name, id: id as VersionId };
+  return name === undefined || !isVersionId(id) ? undefined : { name: named(name), id };
 }
 
 const HISTORY_KEY = /^sync\/history\/(?<name>.+)\/(?<id>[0-9a-f]{64})\.json$/s;
@@ -55,9 +58,14 @@ export function prunedKey(name: string): string {
 }
 
 /** The credential's name in a key of `prunedKey`; undefined for any other key. */
-export function parsePrunedKey(key: string): string | undefined {
+export function parsePrunedKey(key: string): CredentialName | undefined {
   if (!key.startsWith(PRUNED_PREFIX) || !key.endsWith(PRUNED_END)) return undefined;
-  return key.slice(PRUNED_PREFIX.length, -PRUNED_END.length);
+  return named(key.slice(PRUNED_PREFIX.length, -PRUNED_END.length));
+}
+
+function named(part: string): CredentialName {
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- our own programs' keys have the names that `parseName` let through
+  return part as CredentialName;
 }
 
 /** The key of a version of the config; `digest` is the SHA-256 of its bytes. */

@@ -7,13 +7,14 @@ export async function forEachParallel<T>(
   limit: number,
   run: (item: T, index: number) => Promise<void>,
 ): Promise<void> {
-  let next = 0;
+  // One iterator for all: each takes the next.
+  const queue = items.entries();
   const failures: unknown[] = [];
   async function work(): Promise<void> {
-    while (next < items.length && failures.length === 0) {
-      const index = next++;
+    for (const [index, item] of queue) {
+      if (failures.length > 0) return;
       try {
-        await run(items[index] as T, index);
+        await run(item, index);
       } catch (error) {
         failures.push(error);
       }

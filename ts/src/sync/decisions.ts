@@ -12,6 +12,7 @@ export function spread(
   present: readonly Candidate[],
   marks: { readonly stale?: boolean; readonly conflict?: boolean },
 ): SpreadDecision {
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- a candidate is held by one place at least
   const [from] = winner.places as [Place];
   return {
     kind: 'spread',

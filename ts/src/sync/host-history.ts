@@ -2,7 +2,7 @@
 import { readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { type CredentialName, parseName } from '../credential/name.ts';
-import type { VersionId } from '../credential/version.ts';
+import { isVersionId, type VersionId } from '../credential/version.ts';
 import { errorCode } from '../files/atomic-write.ts';
 import type { Snapshot } from './model.ts';
 import { type HistoryKeep, neededVersions } from './retention.ts';
@@ -23,11 +23,11 @@ export async function hostHistory(stateDir: string): Promise<readonly HostVersio
   });
   const found: HostVersion[] = [];
   for (const path of paths) {
-    const match = /^([0-9a-f]{64})\.json$/.exec(basename(path));
+    const id = /^([0-9a-f]{64})\.json$/.exec(basename(path))?.[1];
     const name = parseName(dirname(path));
-    if (!match || !name.ok) continue;
+    if (!isVersionId(id) || !name.ok) continue;
     const status = await stat(join(root, path));
-    if (status.isFile()) found.push({ name: name.name, id: match[1] as VersionId, arrived: status.mtimeMs });
+    if (status.isFile()) found.push({ name: name.name, id, arrived: status.mtimeMs });
   }
   return found;
 }

@@ -29,6 +29,7 @@
 import { statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isObject } from '../credential/json.ts';
 import { errorCode, writeFileAtomically } from '../files/atomic-write.ts';
 import { identify, isAlive, type ProcessIdentity } from '../files/process.ts';
 import type { StoreKind } from '../stores/store.ts';
@@ -114,12 +115,27 @@ function monotonicMs(): number {
   return Number(process.hrtime.bigint() / 1_000_000n);
 }
 
+const STORE_KINDS: readonly unknown[] = ['s3', 'postgres', 'git', 'directory'] satisfies StoreKind[];
+
+function isStoreKind(value: unknown): value is StoreKind {
+  return STORE_KINDS.includes(value);
+}
+
 async function readNote(stateDir: string): Promise<NativeProxy | undefined> {
   try {
-    const note = JSON.parse(await readFile(notePath(stateDir), 'utf8')) as Partial<NativeProxy>;
-    const { process: owner, store, authDir, directory, at } = note;
-    if (typeof owner?.pid !== 'number' || store === undefined || authDir === undefined) return undefined;
-    return { process: owner, store, authDir, directory: directory ?? '', at: at ?? 0 };
+    const note: unknown = JSON.parse(await readFile(notePath(stateDir), 'utf8'));
+    if (!isObject(note) || !isObject(note.process)) return undefined;
+    const { store, authDir, directory = '', at = 0 } = note;
+    const { pid, started, realm } = note.process;
+    if (typeof pid !== 'number' || typeof started !== 'string' || typeof realm !== 'string') return undefined;
+    if (!isStoreKind(store) || typeof authDir !== 'string' || typeof directory !== 'string') return undefined;
+    return {
+      process: { pid, started, realm },
+      store,
+      authDir,
+      directory,
+      at: typeof at === 'number' ? at : 0,
+    };
   } catch (error) {
     // Damaged: written in one step, so by nobody of ours. What it would have said is on the safe side of a first join.
     if (errorCode(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;

@@ -63,6 +63,7 @@ export function plan(base: Base, snapshot: Snapshot, permissions: Permissions, o
   const names = [...snapshot.credentials.keys()].sort();
   const twinOf = twins(snapshot);
   const decided = names.map((name) => {
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- one of its keys
     const seen = snapshot.credentials.get(name) as CredentialSnapshot;
     const entry = effectiveBase(base, snapshot, name);
     const twin = twinOf.get(name);
@@ -156,6 +157,7 @@ export function decide(
     return { kind: 'consult' };
 
   if (fresh.length === 1) {
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- of that length
     const [winner] = fresh as [Candidate];
     return spread(winner, changeWords(winner, entry), present, { stale, conflict: changed.length > 1 });
   }
@@ -210,6 +212,7 @@ function decideBuried(
   if (living.length === 0) return { kind: 'delete', tombstone, tag, reason: deleted };
   // Before a copy that looks fresher may end a tombstone, history must say that it was not replaced long ago.
   if (seen.history === undefined) return { kind: 'consult' };
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- as many as `living`
   const [first, ...others] = inOrder(living, now) as [Candidate, ...Candidate[]];
   const ends = { tag };
   if (others.length > 0)
@@ -244,8 +247,10 @@ function merged(
   superseded: ReadonlySet<VersionId>,
   stale: boolean,
 ): SpreadDecision {
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- called with two or more
   const [first] = ordered as [Candidate, ...Candidate[]];
   const merge = mergeVersions(
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- as long as `ordered`
     ordered.map(({ version: { bytes, ...rest } }) => ({ ...rest, bytes: loaded(bytes) })) as [Version],
     entry?.agreed?.fields,
   );

@@ -177,6 +177,7 @@ async function readStore(
     take: (name: CredentialName, answer: ReadAnswer) => void,
   ) => {
     if (references.length > 0)
+      // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- it is one of `references`, whose names were checked
       await store.read(references, (reference, answer) => take(reference.name as CredentialName, answer));
   };
   const digests = new Map<CredentialName, { readonly md5: string; readonly sighting: Sighting }>();

@@ -2,7 +2,7 @@
 import type { Freshness } from '../credential/freshness.ts';
 import { isObject } from '../credential/json.ts';
 import { type CredentialName, parseName } from '../credential/name.ts';
-import type { FieldDigests, VersionId } from '../credential/version.ts';
+import { type FieldDigests, isVersionId, type VersionId } from '../credential/version.ts';
 import {
   type AgreedVersion,
   type Base,
@@ -134,7 +134,7 @@ function number(value: unknown): number {
 }
 
 function versionId(value: unknown): VersionId {
-  return /^[0-9a-f]{64}$/.test(string(value)) ? (value as VersionId) : damaged();
+  return isVersionId(value) ? value : damaged();
 }
 
 function list<T>(value: unknown, read: (item: unknown) => T): readonly T[] {

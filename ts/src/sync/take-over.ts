@@ -11,8 +11,9 @@
 import { readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { compareFreshness } from '../credential/freshness.ts';
+import { isObject } from '../credential/json.ts';
 import type { CredentialName } from '../credential/name.ts';
-import type { VersionId } from '../credential/version.ts';
+import { isVersionId, type VersionId } from '../credential/version.ts';
 import { ensureDirectory, fsyncDirectory, writeFileAtomically } from '../files/atomic-write.ts';
 import { listLocal, localPath, MARKER_NAME, readLocal, readMarker } from './local.ts';
 import { writeLocal } from './local-write.ts';
@@ -66,9 +67,9 @@ export async function endTakeOver(former: readonly string[], stateDir: string): 
   for (const directory of former) {
     if (readMarker(directory) === undefined || directory === running?.authDir) continue;
     const { sightings } = await listLocal('auth', directory);
-    const isTaken = ([name, sighting]: readonly [CredentialName, Sighting]) =>
+    const isTakenOver = ([name, sighting]: readonly [CredentialName, Sighting]) =>
       sighting.kind !== 'version' || taken[directory]?.[name] === sighting.version.id;
-    if (![...sightings].every(isTaken)) continue;
+    if (![...sightings].every(isTakenOver)) continue;
     await rm(join(directory, MARKER_NAME), { force: true });
     delete taken[directory];
     await writeTaken(stateDir, taken);
@@ -100,11 +101,19 @@ async function takeOne(
 
 async function readTaken(stateDir: string): Promise<Taken> {
   try {
-    return JSON.parse(await readFile(takenPath(stateDir), 'utf8')) as Taken;
+    const taken: unknown = JSON.parse(await readFile(takenPath(stateDir), 'utf8'));
+    if (isTaken(taken)) return taken;
   } catch {
     // Lost or damaged: all of it is looked at once more.
-    return {};
   }
+  return {};
+}
+
+function isTaken(value: unknown): value is Taken {
+  return (
+    isObject(value) &&
+    Object.values(value).every((taken) => isObject(taken) && Object.values(taken).every(isVersionId))
+  );
 }
 
 async function writeTaken(stateDir: string, taken: Taken): Promise<void> {

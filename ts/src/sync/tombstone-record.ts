@@ -1,7 +1,7 @@
 /** A tombstone as the store keeps it, and back. */
 import { isObject } from '../credential/json.ts';
 import type { CredentialName } from '../credential/name.ts';
-import type { VersionId } from '../credential/version.ts';
+import { isVersionId } from '../credential/version.ts';
 import type { Tag } from '../stores/store.ts';
 import type { Tombstone, TombstoneSighting } from './model.ts';
 
@@ -43,12 +43,7 @@ export function parseTombstone(bytes: Uint8Array, tag: Tag, name: CredentialName
   if (record.format > FORMAT) return { kind: 'invalid', reason: 'was written by a newer cliproxyapi-sync' };
   const { version, host } = record;
   const time = typeof record.time === 'string' ? Date.parse(record.time) : Number.NaN;
-  if (
-    record.name !== name ||
-    typeof version !== 'string' ||
-    !/^[0-9a-f]{64}$/.test(version) ||
-    Number.isNaN(time)
-  ) {
+  if (record.name !== name || !isVersionId(version) || Number.isNaN(time)) {
     return { kind: 'invalid', reason: 'is damaged' };
   }
   return {
@@ -56,7 +51,7 @@ export function parseTombstone(bytes: Uint8Array, tag: Tag, name: CredentialName
     tag,
     tombstone: {
       name,
-      version: version as VersionId,
+      version,
       freshness: {
         ...(typeof record.lastRefreshMs === 'number' && { lastRefresh: record.lastRefreshMs }),
         ...(typeof record.expiredMs === 'number' && { expired: record.expiredMs }),

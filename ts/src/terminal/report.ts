@@ -103,7 +103,7 @@ export function reportLines(command: string, report: RunReport, dryRun: boolean)
 }
 
 /** What `--json` prints; `format` rises when a reader would have to change. */
-export function reportJson(command: string, report: RunReport, dryRun: boolean): unknown {
+export function reportJson(command: string, report: RunReport, dryRun: boolean): object {
   return {
     format: 1,
     command,

@@ -1,6 +1,7 @@
 /** What `watch` says of itself in a file, for a container's health check. */
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { isObject } from '../credential/json.ts';
 import { ensureDirectory, errorCode, writeFileAtomically } from '../files/atomic-write.ts';
 
 /** Times are milliseconds since 1970 here, and RFC 3339 in the file. */
@@ -57,11 +58,8 @@ export async function readHealth(path: string): Promise<Health | undefined> {
     if (error instanceof SyntaxError || errorCode(error) === 'ENOENT') return undefined;
     throw error;
   }
-  if (typeof record !== 'object' || record === null) return undefined;
-  const { format, pid, host, time, due, lastSuccess, lastError, failures } = record as Record<
-    string,
-    unknown
-  >;
+  if (!isObject(record)) return undefined;
+  const { format, pid, host, time, due, lastSuccess, lastError, failures } = record;
   if (
     format !== FORMAT ||
     typeof pid !== 'number' ||

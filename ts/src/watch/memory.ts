@@ -37,5 +37,5 @@ function collector(): () => void {
   setFlagsFromString('--expose-gc');
   const gc: unknown = runInNewContext('gc');
   setFlagsFromString('--no-expose-gc');
-  return typeof gc === 'function' ? () => void gc() : () => undefined;
+  return typeof gc === 'function' ? () => void Reflect.apply(gc, undefined, []) : () => undefined;
 }

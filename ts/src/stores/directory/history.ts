@@ -16,7 +16,7 @@ export async function readHistoryFiles(
     for (const key of await files.list(prefix)) {
       const parsed = parseHistoryKey(key);
       if (!parsed || (wanted && !wanted.has(parsed.name))) continue;
-      const name = parsed.name as CredentialName;
+      const { name } = parsed;
       const { replaces = [], ...known } = await readMetadata(files, historyMetadataKey(name, parsed.id));
       records.push({ name, id: parsed.id, arrived: await files.modified(key), ...known, replaces });
     }

@@ -89,7 +89,7 @@ export function gitProgram(program: string): GitProgram {
         });
         const outputEnded = new Promise((done) => child.stdout.once('close', done));
         const errorsEnded = new Promise((done) => child.stderr.once('close', done));
-        child.once('exit', async (code) => {
+        const answer = async (code: number | null) => {
           // A connection that ssh keeps for later (ControlPersist) holds the pipe for messages open.
           if (!ended) await outputEnded;
           await Promise.race([errorsEnded, new Promise((done) => timers.push(setTimeout(done, 100)))]);
@@ -97,7 +97,8 @@ export function gitProgram(program: string): GitProgram {
           child.stdout.destroy();
           child.stderr.destroy();
           resolve({ code: code ?? 128, stdout: Buffer.concat(stdout), stderr, ...(ended && { ended }) });
-        });
+        };
+        child.once('exit', (code) => void answer(code));
         // It may end without reading all, which its exit code tells.
         pipeline(Readable.from(input ?? []), child.stdin, () => undefined);
       });

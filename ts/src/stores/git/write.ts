@@ -61,7 +61,7 @@ export function gitWriter({ cache, context, known, look, pushed, atomic }: Write
     const infos = await describe(branches, cache);
     refuseOthersBranches(draft, infos, context);
     for (let stages = stagesOf(draft, atomic.known()); stages.length > 0; ) {
-      const [edits = new Map(), ...later] = stages;
+      const [edits = new Map<string, Uint8Array | undefined>(), ...later] = stages;
       const sides = SIDES.filter((side) => [...edits.keys()].some((key) => sideOf(key) === side));
       const commits = await makeCommits(
         cache,
@@ -84,11 +84,10 @@ export function gitWriter({ cache, context, known, look, pushed, atomic }: Write
         stages = stagesOf(draft, false);
         continue;
       }
-      const after = sides.map((side, index) => [
-        side,
-        { commit: commits[index] ?? '', files: edited(branches[side], edits, side) },
-      ]);
-      branches = { ...branches, ...Object.fromEntries(after) };
+      for (const [index, side] of sides.entries()) {
+        const files = edited(branches[side], edits, side);
+        branches = { ...branches, [side]: { commit: commits[index] ?? '', files } };
+      }
       await pushed(branches);
       if (later.length > 0) Object.assign(infos, await describe(branches, cache));
       stages = later;

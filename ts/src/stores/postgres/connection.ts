@@ -27,9 +27,9 @@ export interface Database {
    *
    * @throws What `pg` or Node threw; StoreError where the settings are at fault.
    */
-  query<Row>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+  query<Row extends pg.QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]>;
   /** As `query`, for several statements without values in one transaction; gives the rows of the last. */
-  script<Row>(text: string): Promise<Row[]>;
+  script<Row extends pg.QueryResultRow>(text: string): Promise<Row[]>;
   /** The host that was last talked to, for people. */
   host(): string;
   /** May be called twice. */
@@ -174,15 +174,16 @@ export function openDatabase(target: PostgresTarget, timeouts: PostgresTimeouts)
   }
 
   return {
-    query: (text, values = []) =>
-      inTurn(() => persistently(async (connected) => (await connected.query(text, [...values])).rows)),
+    query: <Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []) =>
+      inTurn(() => persistently(async (connected) => (await connected.query<Row>(text, [...values])).rows)),
 
-    script: (text) =>
+    script: <Row extends pg.QueryResultRow>(text: string) =>
       inTurn(() =>
         persistently(async (connected) => {
           // One answer for each statement.
-          const results: unknown = await connected.query(text);
-          return (Array.isArray(results) ? results.at(-1) : results).rows;
+          const results: pg.QueryResult<Row> | pg.QueryResult<Row>[] = await connected.query<Row>(text);
+          const last = [results].flat().at(-1);
+          return last?.rows ?? [];
         }),
       ),
 
@@ -200,20 +201,21 @@ export function openDatabase(target: PostgresTarget, timeouts: PostgresTimeouts)
 }
 
 async function isWanted(connected: pg.Client, attributes: string): Promise<boolean> {
-  const { rows } = await connected.query(
+  const { rows } = await connected.query<{ standby: boolean; readonly: boolean }>(
     "SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS readonly",
   );
-  const [{ standby, readonly }] = rows;
-  switch (attributes) {
-    case 'read-write':
-      return !readonly;
-    case 'read-only':
-      return readonly;
-    case 'primary':
-      return !standby;
-    default:
-      return standby;
-  }
+  return rows.some(({ standby, readonly }) => {
+    switch (attributes) {
+      case 'read-write':
+        return !readonly;
+      case 'read-only':
+        return readonly;
+      case 'primary':
+        return !standby;
+      default:
+        return standby;
+    }
+  });
 }
 
 /** Whether `prefer` and `allow` go on to their second way: no TLS there, or none without; the server wants the other. */

@@ -303,6 +303,6 @@ function messageOf(error: unknown): string {
 }
 
 function field(value: unknown, name: string): string | undefined {
-  const found = typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
+  const found: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
   return typeof found === 'string' ? found : undefined;
 }

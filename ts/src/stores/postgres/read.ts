@@ -79,6 +79,7 @@ async function readSome(
             kind: 'object',
             bytes: row.bytes,
             tag: row.tag,
+            // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- our table's column, written as an id
             ...(area !== 'history' && row.version !== null && { recorded: row.version as VersionId }),
           },
     ]),

@@ -95,6 +95,7 @@ const TABLES = {
 } as const;
 
 export type TableKey = keyof typeof TABLES;
+// eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- `Object.keys` forgets them
 export const TABLE_KEYS = Object.keys(TABLES) as TableKey[];
 
 /** How the tables are called in statements: quoted, with their schema. */
@@ -107,6 +108,7 @@ export type Tables = Readonly<Record<TableKey, string>>;
 export function tablesIn(schema: string | undefined): Tables {
   const prefix = schema === undefined ? '' : `${quoted(schema)}.`;
   const names = TABLE_KEYS.map((key) => [key, prefix + quoted(TABLES[key].name)]);
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- of all of `TABLE_KEYS`
   return Object.fromEntries(names) as Record<TableKey, string>;
 }
 

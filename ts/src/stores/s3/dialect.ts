@@ -1,3 +1,4 @@
+import { isObject } from '../../credential/json.ts';
 import type { Tag } from '../store.ts';
 import type { HeadAnswer } from './bucket.ts';
 import type { WireHeaders } from './middleware.ts';
@@ -26,11 +27,8 @@ export function rememberDialect(dialect: Dialect, now: number): Readonly<Record<
 
 /** What was remembered; undefined if there is nothing, it is too old, or it is of another form. */
 export function recallDialect(entry: unknown, now: number): Dialect | undefined {
-  if (typeof entry !== 'object' || entry === null) return undefined;
-  const { schema, probed, conditions, etag, generation, conditionalDelete } = entry as Record<
-    string,
-    unknown
-  >;
+  if (!isObject(entry)) return undefined;
+  const { schema, probed, conditions, etag, generation, conditionalDelete } = entry;
   const age = typeof probed === 'string' ? now - Date.parse(probed) : Number.NaN;
   // A date ahead of now is of a clock that was wrong.
   if (schema !== SCHEMA || !(age >= 0 && age < PROBE_AGAIN_MS)) return undefined;

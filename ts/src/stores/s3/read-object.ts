@@ -30,7 +30,7 @@ export async function readDirectly(get: () => Promise<DirectAnswer | undefined>)
   const bytes = await readBounded(body).catch(() => undefined);
   if (bytes === undefined || (!Number.isNaN(length) && bytes.length !== length)) return undefined;
   const metadata = Object.entries(headers).flatMap(([name, value]) =>
-    name.startsWith(METADATA) ? [[name.slice(METADATA.length), value]] : [],
+    name.startsWith(METADATA) ? [[name.slice(METADATA.length), value] as const] : [],
   );
   return {
     kind: 'object' as const,

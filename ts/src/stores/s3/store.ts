@@ -1,3 +1,4 @@
+import { isVersionId } from '../../credential/version.ts';
 import { commitAll } from '../commit-all.ts';
 import { glanceOf } from '../glance.ts';
 import { AREA_PREFIX, historyKey, MARKER_KEY, objectKey, SYNC_PREFIX } from '../layout.ts';
@@ -20,7 +21,7 @@ import { commitChange, RECORDED } from './commit.ts';
 import { commitConfig, readConfig, readConfigHistory } from './config.ts';
 import { weaknessesOf } from './dialect.ts';
 import { resolveEndpoint } from './endpoint.ts';
-import { isVersionId, readHistory } from './history.ts';
+import { readHistory } from './history.ts';
 import type { ListedKey } from './listing.ts';
 import type { S3Options } from './options.ts';
 import { s3Preparation } from './prepare.ts';

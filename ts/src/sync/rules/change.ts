@@ -52,6 +52,7 @@ export function baseFor(base: Base, snapshot: Snapshot, name: CredentialName): B
   if (!entry.buried) return { ...entry, at };
   // A file in a re-made directory was not put back by a person: it came with the directory.
   const cleared = Object.fromEntries(
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- `Object.entries` forgets that the keys are places
     Object.entries(entry.buried.cleared).filter(([place]) => known(place as Place)),
   );
   return { ...entry, at, buried: { ...entry.buried, cleared } };

@@ -29,6 +29,7 @@ export function needsHistory(
 ): boolean {
   if (changed.length > 1) return true;
   if (changed.length === 1) {
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- of that length
     const [candidate] = changed as [Candidate];
     const withoutBase = candidate.places.some((place) => entry?.at[place] === undefined);
     const inStore = candidate.places.some(isStorePlace);
