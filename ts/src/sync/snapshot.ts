@@ -349,11 +349,20 @@ function missingNow(
   name: CredentialName,
   listed: PlaceState,
 ): Sighting {
-  // Unmounted or re-made since it was listed: nothing is known of what it held.
-  if (listed.kind === 'listed' && readMarker(directory) !== listed.marker) return { kind: 'unknown' };
+  // Unmounted, re-made or unreadable since it was listed: nothing is known of what it held.
+  if (listed.kind === 'listed' && markerOf(directory) !== listed.marker) return { kind: 'unknown' };
   const now = readLocal(localPath(directory, name));
   if (now.kind !== 'absent' || place !== 'ccs') return now;
   return readLocal(localPath(pausedDirectory(directory), name)).kind === 'absent' ? now : { kind: 'paused' };
+}
+
+/** The marker now; null if it cannot be told. */
+function markerOf(directory: string): string | undefined | null {
+  try {
+    return readMarker(directory);
+  } catch {
+    return null;
+  }
 }
 
 /**

@@ -13,7 +13,7 @@ import { dirname, join } from 'node:path';
 import { compareFreshness } from '../credential/freshness.ts';
 import type { CredentialName } from '../credential/name.ts';
 import type { VersionId } from '../credential/version.ts';
-import { ensureDirectory, fsyncDirectory, writeFileAtomically } from '../files/atomic-write.ts';
+import { ensureDirectory, errorCode, fsyncDirectory, writeFileAtomically } from '../files/atomic-write.ts';
 import { listLocal, localPath, MARKER_NAME, readLocal, readMarker } from './local.ts';
 import { writeLocal } from './local-write.ts';
 import type { SeenVersion, Sighting } from './model.ts';
@@ -101,9 +101,11 @@ async function takeOne(
 async function readTaken(stateDir: string): Promise<Taken> {
   try {
     return JSON.parse(await readFile(takenPath(stateDir), 'utf8')) as Taken;
-  } catch {
-    // Lost or damaged: all of it is looked at once more.
-    return {};
+  } catch (error) {
+    // Lost or damaged: all of it is looked at once more. Not where it cannot be read just now: what was deleted since
+    // it was taken over would come back.
+    if (errorCode(error) === 'ENOENT' || error instanceof SyntaxError) return {};
+    throw error;
   }
 }
 
