@@ -39,6 +39,7 @@ export function parseGitRemote(value: string, home: () => string): GitRemote {
     case 'git+ssh':
     case 'ssh+git':
       checkHost(url.hostname);
+      checkHost(url.username || url.hostname);
       return {
         url: `ssh://${url.username && `${url.username}@`}${url.host}${url.pathname}`,
         transport: 'ssh',
@@ -73,10 +74,11 @@ function scpLike(value: string): GitRemote {
     );
   }
   checkHost(host);
+  checkHost(value);
   return { url: value, transport: 'ssh' };
 }
 
-/** ssh would take it for an option (CVE-2017-1000117). */
+/** What begins with a dash, with its user name or without, ssh would take for an option (CVE-2017-1000117). */
 function checkHost(host: string): void {
   if (host === '' || host.startsWith('-')) throw urlError('has no valid host');
 }

@@ -31,7 +31,8 @@ export function parseMetadata(bytes: Uint8Array | undefined): HistoryMetadata {
     host: typeof host === 'string' ? host : '',
     reason: typeof reason === 'string' ? reason : '',
     ...(Array.isArray(replaces) && { replaces: replaces.filter(isVersionId) }),
-    ...(typeof arrived === 'number' && Number.isFinite(arrived) && { arrived }),
+    // Beyond these a Date cannot be made of it.
+    ...(typeof arrived === 'number' && Math.abs(arrived) <= 8.64e15 && { arrived }),
   };
 }
 
@@ -45,6 +46,7 @@ function parseRecord(bytes: Uint8Array | undefined): Record<string, unknown> {
   }
 }
 
-function isVersionId(value: unknown): value is VersionId {
+/** Whether what a store holds is a version's id. */
+export function isVersionId(value: unknown): value is VersionId {
   return typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
 }

@@ -2,6 +2,7 @@
  * Where things are in a store that is made of named objects (S3, a directory): CLIProxyAPI's own layout, and
  * our records beside it below `sync/`, which it ignores.
  */
+import { type CredentialName, parseName } from '../credential/name.ts';
 import type { VersionId } from '../credential/version.ts';
 
 export const AREA_PREFIX = {
@@ -39,12 +40,16 @@ export function historyKey(name: string, id: VersionId): string {
 /**
  * The name and version of a history key; undefined for any other key. The last part alone is the version, since
  * a name may itself have parts: `a.json/b.json` has its history below that of `a.json`.
+ *
+ * What is no credential's name is none here either: whoever may write to the store could else have a file healed
+ * "from history" outside the auth dir.
  */
-export function parseHistoryKey(key: string): { readonly name: string; readonly id: VersionId } | undefined {
-  const match = HISTORY_KEY.exec(key);
-  if (!match?.groups) return undefined;
-  const { name, id } = match.groups;
-  return name === undefined || id === undefined ? undefined : { name, id: id as VersionId };
+export function parseHistoryKey(
+  key: string,
+): { readonly name: CredentialName; readonly id: VersionId } | undefined {
+  const { name, id } = HISTORY_KEY.exec(key)?.groups ?? {};
+  const check = parseName(name ?? '');
+  return check.ok && id !== undefined ? { name: check.name, id: id as VersionId } : undefined;
 }
 
 const HISTORY_KEY = /^sync\/history\/(?<name>.+)\/(?<id>[0-9a-f]{64})\.json$/s;
@@ -55,9 +60,10 @@ export function prunedKey(name: string): string {
 }
 
 /** The credential's name in a key of `prunedKey`; undefined for any other key. */
-export function parsePrunedKey(key: string): string | undefined {
+export function parsePrunedKey(key: string): CredentialName | undefined {
   if (!key.startsWith(PRUNED_PREFIX) || !key.endsWith(PRUNED_END)) return undefined;
-  return key.slice(PRUNED_PREFIX.length, -PRUNED_END.length);
+  const check = parseName(key.slice(PRUNED_PREFIX.length, -PRUNED_END.length));
+  return check.ok ? check.name : undefined;
 }
 
 /** The key of a version of the config; `digest` is the SHA-256 of its bytes. */

@@ -34,7 +34,7 @@ export async function readPrunedFiles(
 ): Promise<ReadonlyMap<CredentialName, readonly VersionId[]>> {
   const listed = names ?? (await files.list(PRUNED_PREFIX)).flatMap((key) => parsePrunedKey(key) ?? []);
   const pruned = new Map<CredentialName, readonly VersionId[]>();
-  for (const name of listed) pruned.set(name as CredentialName, await readIds(files, prunedKey(name)));
+  for (const name of listed) pruned.set(name, await readIds(files, prunedKey(name)));
   return pruned;
 }
 

@@ -25,7 +25,7 @@ export async function readHistory(
   return found.map(({ name, id, metadata }) => {
     const known = parseMetadata(contents.get(metadata?.oid ?? ''));
     // Without its record nothing is known of it: as old as can be.
-    return { name: name as CredentialName, id, arrived: 0, ...known, replaces: known.replaces ?? [] };
+    return { name, id, arrived: 0, ...known, replaces: known.replaces ?? [] };
   });
 }
 

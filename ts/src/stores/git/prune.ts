@@ -46,7 +46,7 @@ export async function readPruned(
   const listed = names ?? [...(records?.files.keys() ?? [])].flatMap((key) => parsePrunedKey(key) ?? []);
   const found = listed.flatMap((name) => {
     const entry = records?.files.get(prunedKey(name));
-    return entry ? [{ ...entry, name: name as CredentialName }] : [];
+    return entry ? [{ ...entry, name }] : [];
   });
   const pruned = new Map<CredentialName, readonly VersionId[]>();
   await readObjects(cache, found, (oid, bytes) => {

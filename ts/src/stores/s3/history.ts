@@ -1,5 +1,5 @@
 import type { CredentialName } from '../../credential/name.ts';
-import type { VersionId } from '../../credential/version.ts';
+import { isVersionId } from '../history-metadata.ts';
 import { HISTORY_PREFIX, historyKey, historyPrefix, parseHistoryKey } from '../layout.ts';
 import { type HistoryEntry, type HistoryRecord, StoreError } from '../store.ts';
 import type { Bucket } from './bucket.ts';
@@ -50,7 +50,7 @@ export async function readHistory(
       const found = await bucket.head(historyKey(parsed.name, parsed.id));
       if (!found) return undefined;
       return {
-        name: parsed.name as CredentialName,
+        name: parsed.name,
         id: parsed.id,
         arrived: modified,
         ...readWords(found.metadata),
@@ -69,11 +69,6 @@ export function readWords(metadata: Readonly<Record<string, string>>) {
     reason: decodeWords(metadata['sync-reason']),
     ...(!Number.isNaN(arrived) && { arrived }),
   };
-}
-
-/** Whether text from a store is a version's id. */
-export function isVersionId(text: string | undefined): text is VersionId {
-  return text !== undefined && /^[0-9a-f]{64}$/.test(text);
 }
 
 /** Percent-encoded, spaces kept, cut at a whole character. */

@@ -37,7 +37,7 @@ export async function readPruned(
     names ?? ((await bucket.list(PRUNED_PREFIX)) ?? []).flatMap(({ key }) => parsePrunedKey(key) ?? []);
   const pruned = new Map<CredentialName, readonly VersionId[]>();
   await forEachParallel(listed, MAX_PARALLEL, async (name) => {
-    pruned.set(name as CredentialName, (await read(bucket, name)).ids);
+    pruned.set(name, (await read(bucket, name)).ids);
   });
   return pruned;
 }

@@ -1,5 +1,6 @@
 import { commitAll } from '../commit-all.ts';
 import { glanceOf } from '../glance.ts';
+import { isVersionId } from '../history-metadata.ts';
 import { AREA_PREFIX, historyKey, MARKER_KEY, objectKey, SYNC_PREFIX } from '../layout.ts';
 import { recallMarker } from '../marker.ts';
 import { forEachParallel } from '../parallel.ts';
@@ -21,7 +22,7 @@ import { commitChange, RECORDED } from './commit.ts';
 import { commitConfig, readConfig, readConfigHistory } from './config.ts';
 import { weaknessesOf } from './dialect.ts';
 import { resolveEndpoint } from './endpoint.ts';
-import { isVersionId, readHistory } from './history.ts';
+import { readHistory } from './history.ts';
 import type { ListedKey } from './listing.ts';
 import type { S3Options } from './options.ts';
 import { s3Preparation } from './prepare.ts';
