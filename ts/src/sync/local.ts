@@ -369,6 +369,9 @@ function exists(path: string): boolean {
 
 function listingReason(directory: string, error: unknown): string {
   const code = errorCode(error);
+  const marker = join(directory, MARKER_NAME);
+  if (error instanceof Error && 'path' in error && error.path === marker)
+    return `its marker ${marker} cannot be read (${code})`;
   if (code === 'ENOTDIR') return `${directory} is not a directory`;
   if (code === 'EACCES' || code === 'EPERM') return `${directory} may not be listed by this user (${code})`;
   return `${directory} cannot be listed: ${code ?? (error instanceof Error ? error.message : String(error))}`;
