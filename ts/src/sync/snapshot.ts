@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { type CredentialName, parseName } from '../credential/name.ts';
 import { parseCredential, type VersionId } from '../credential/version.ts';
+import { errorCode } from '../files/atomic-write.ts';
 import type {
   HistoryRecord,
   ListedObject,
@@ -349,20 +350,16 @@ function missingNow(
   name: CredentialName,
   listed: PlaceState,
 ): Sighting {
-  // Unmounted, re-made or unreadable since it was listed: nothing is known of what it held.
-  if (listed.kind === 'listed' && markerOf(directory) !== listed.marker) return { kind: 'unknown' };
+  // Unmounted or re-made since it was listed: nothing is known of what it held.
+  try {
+    if (listed.kind === 'listed' && readMarker(directory) !== listed.marker) return { kind: 'unknown' };
+  } catch (error) {
+    const reason = `is missing, and the directory's marker cannot be read just now (${errorCode(error) ?? String(error)}), so it counts as neither deleted nor there`;
+    return { kind: 'unreadable', reason };
+  }
   const now = readLocal(localPath(directory, name));
   if (now.kind !== 'absent' || place !== 'ccs') return now;
   return readLocal(localPath(pausedDirectory(directory), name)).kind === 'absent' ? now : { kind: 'paused' };
-}
-
-/** The marker now; null if it cannot be told. */
-function markerOf(directory: string): string | undefined | null {
-  try {
-    return readMarker(directory);
-  } catch {
-    return null;
-  }
 }
 
 /**
