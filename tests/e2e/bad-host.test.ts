@@ -180,6 +180,27 @@ describe.skipIf(!CAN_MOUNT)('a full disk', () => {
     expect(rubbish).toEqual([]);
   });
 
+  test('under the backup copy alone is exit 1; what is current is there, and the copy comes when there is room', async ({
+    world,
+  }) => {
+    const home = await world.home();
+    const backup = join(world.root, 'store/backup');
+    await smallDisk(world, backup, '320k');
+    await put(home.authDir, credentials('a'));
+    await done(sync(home));
+    await fill(join(backup, 'fill'));
+    await put(home.authDir, { 'a.json': credential('a@example.com', 7), ...credentials('b') });
+    const here = held(home.authDir);
+    const { code, stderr } = await sync(home);
+    expect(code, stderr).toBe(1);
+    expect(stderr).toMatch(/[ab]\.json: .*the disk, or the quota, is full/);
+    expect(held(home.authDir)).toEqual(here);
+    expect(await stored(world.store, 'auths/')).toEqual(here);
+    await rm(join(backup, 'fill'));
+    await done(sync(home));
+    expect(await stored(world.store, 'backup/auths/')).toEqual(here);
+  });
+
   test('under the directory store is exit 1, and the local files are whole', async ({ world }) => {
     const home = await world.home();
     await smallDisk(world, join(world.root, 'store'), '320k');

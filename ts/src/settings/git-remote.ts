@@ -49,7 +49,10 @@ export function parseGitRemote(value: string, home: () => string): GitRemote {
     case 'git':
       throw urlError('has the scheme "git", which nobody can write through');
     default:
-      throw urlError(`has the scheme "${scheme}"; only https, http, ssh and file are possible`);
+      // A long one is no scheme but the start of something that was pasted, such as a token.
+      throw urlError(
+        `has ${/^[a-z+]{1,10}$/.test(scheme) ? `the scheme "${scheme}"` : 'a scheme that is none'}; only https, http, ssh and file are possible`,
+      );
   }
 }
 
