@@ -44,7 +44,7 @@ export async function setStage(
     const own = bucket(name);
     const outside = lookInto(own);
     await outside.make();
-    outside.close();
+    await outside.close();
     const place = await contestant.workplace(root, name, own);
     await mkdir(place.directory, { recursive: true });
     await writeCredentials(place.directory, count);
@@ -72,7 +72,7 @@ export async function timeOneChange(stage: Stage, rounds: number, around: Surrou
       const arrived = await store.read(prefix + credentialName(index));
       if (!arrived?.equals(bytes)) throw new Error(`${contestant.name} did not bring a change to ${prefix}`);
     }
-    store.close();
+    await store.close();
     return sample;
   });
 }

@@ -130,12 +130,17 @@ describe.skipIf(!s3Server)('when the store fails', () => {
       expect((await failureOf(store.list())).kind).toBe(kind);
       expect(Date.now() - started).toBeLessThan(QUICK.overall + 1_000);
       if (fault.kind === 'answer' && fault.code === 'AccessDenied') return;
-      spoil(fault, { kind: 'GET', key: 'auths/a.json' });
+      spoil(fault, { kind: 'GET' });
       const answered: unknown[] = [];
       const reading = store.read([current('a.json')], (__, answer) => answered.push(answer));
       // A web server may well give bytes: what has no ETag is not taken for an object.
       expect((await failureOf(reading)).kind).toBe(kind);
       expect(answered).toEqual([]);
+      // While the store serves others, it is that object's failure.
+      spoil(fault, { kind: 'GET', key: 'auths/a.json' });
+      expect(await readAll(store, [current('a.json')])).toMatchObject([
+        { kind: 'failed', reason: expect.stringMatching(/\w/) },
+      ]);
     });
   });
 

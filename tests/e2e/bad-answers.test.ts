@@ -86,6 +86,7 @@ describe.skipIf(!s3Server)('an S3 server that answers', () => {
   const get = { kind: 'GET', key: 'auths/b.json' } as const;
   const create = { kind: 'PUT', key: 'auths/new.json' } as const;
   const replace = { kind: 'PUT', key: 'auths/a.json' } as const;
+  const remove = { kind: 'DELETE', key: 'auths/c.json' } as const;
   const copy = { kind: 'PUT', key: 'backup/auths/a.json' } as const;
   const denied = answer(403, 'AccessDenied');
   const conflict = answer(409, 'ConditionalRequestConflict');
@@ -109,11 +110,49 @@ describe.skipIf(!s3Server)('an S3 server that answers', () => {
     },
     { title: '507', pick: create, fault: full, code: 1, said: /new\.json: .*no more room/ },
     { title: 'garbage', pick: create, fault: garbage, code: 1, said: /new\.json: .*is no S3 server/ },
-    // One that may not be read, likewise; a server that fails to read it out may fail with all.
+    // One that may not be read, or that the server fails to read out, likewise.
     { title: '403', pick: get, fault: denied, code: 1, said: /b\.json .*has no right/ },
-    { title: '500', pick: get, fault: answer(500, 'InternalError'), code: 75, said: /b\.json .*status 500/ },
-    { title: 'half a body', pick: get, fault: half, code: 75, said: /b\.json/ },
-    { title: 'garbage', pick: get, fault: garbage, code: 75, said: /no S3 server|not what an S3/ },
+    { title: '500', pick: get, fault: answer(500, 'InternalError'), code: 1, said: /b\.json .*status 500/ },
+    { title: 'half a body', pick: get, fault: half, code: 1, said: /b\.json/ },
+    {
+      title: 'a reset',
+      pick: get,
+      fault: { kind: 'reset' },
+      code: 1,
+      said: /b\.json .*broke the connection/,
+    },
+    {
+      title: 'a slow drip',
+      pick: get,
+      fault: { kind: 'drip', every: 2_000 },
+      code: 1,
+      said: /b\.json .*in time/,
+    },
+    { title: 'garbage', pick: get, fault: garbage, code: 1, said: /b\.json .*no S3 server|not what an S3/ },
+    {
+      title: '400',
+      pick: get,
+      fault: answer(400, 'InvalidRequest'),
+      code: 1,
+      said: /b\.json .*InvalidRequest/,
+    },
+    { title: '503', pick: get, fault: slowDown, code: 1, said: /b\.json .*slow down/ },
+    // A removal that is refused, likewise; c.json is removed here for it.
+    {
+      title: '500',
+      pick: remove,
+      fault: answer(500, 'InternalError'),
+      code: 1,
+      said: /c\.json: .*status 500/,
+    },
+    { title: '403', pick: remove, fault: denied, code: 1, said: /c\.json: .*has no right/ },
+    {
+      title: 'a reset',
+      pick: remove,
+      fault: { kind: 'reset' },
+      code: 1,
+      said: /c\.json: .*broke the connection/,
+    },
     // What always says that another host was faster is left to the next run.
     { title: '404', pick: get, fault: answer(404, 'NoSuchKey'), code: 75, said: unsettled },
     { title: '404', pick: replace, fault: answer(404, 'NoSuchKey'), code: 75, said: unsettled },
@@ -131,8 +170,11 @@ describe.skipIf(!s3Server)('an S3 server that answers', () => {
     '$title to a $pick.kind of $pick.key: exit $code, and nothing is lost',
     async (expected, { s3 }) => {
       const changes = await changed(s3);
-      const { home, here, all } = changes;
+      const { home, here } = changes;
       const { pick, fault, times = Number.POSITIVE_INFINITY } = expected;
+      const { 'c.json': deleted = Buffer.alloc(0), ...others } = changes.all;
+      const all = pick.kind === 'DELETE' ? others : changes.all;
+      if (pick.kind === 'DELETE') await rm(join(home.authDir, 'c.json'));
       let asked = 0;
       s3.network.spoil(({ kind, key }) =>
         kind === pick.kind && key === pick.key && asked++ < times ? fault : undefined,
@@ -142,7 +184,8 @@ describe.skipIf(!s3Server)('an S3 server that answers', () => {
       expect(asked).toBeGreaterThan(0);
       expect(stderr).toMatch(expected.said);
       const now = held(home.authDir);
-      for (const name of ['a.json', 'c.json', 'new.json']) expect(now[name]).toBe(String(here[name]));
+      for (const name of ['a.json', 'new.json', ...(pick.kind === 'DELETE' ? [] : ['c.json'])])
+        expect(now[name]).toBe(String(here[name]));
       if (code === 1) {
         // Only this one is refused: the others are where they belong.
         const [name] = /[^/]*$/.exec(pick.key) ?? [];
@@ -151,9 +194,42 @@ describe.skipIf(!s3Server)('an S3 server that answers', () => {
           expect(String(await s3.store.read(`auths/${other}`))).toBe(String(here[other]));
       }
       if (code === 0) await expectInStep(s3, [home], all);
-      await recovers(s3, changes);
+      await recovers(s3, { ...changes, all });
+      if (pick.kind === 'DELETE') expect(await isKept(s3, deleted)).toBe(true);
     },
   );
+
+  test('500 to the one write that there is: exit 1, and what comes from the store is brought all the same', async ({
+    s3,
+  }) => {
+    const home = await s3.home('laptop', { store: s3.throughNetwork });
+    await put(home.authDir, { 'a.json': credential('a@example.com') });
+    await done(sync(home));
+    const there = credential('there');
+    const here = credential('a@example.com', 5);
+    await put(home.authDir, { 'a.json': here });
+    await s3.store.write('auths/there.json', there);
+    await s3.store.write('backup/auths/there.json', there);
+    s3.network.spoil(({ kind, key }) =>
+      kind === 'PUT' && key === 'auths/a.json' ? answer(500, 'InternalError') : undefined,
+    );
+    const { code, stderr } = await sync(home);
+    expect(code, stderr).toBe(1);
+    expect(stderr).toMatch(/a\.json: .*status 500/);
+    expect(held(home.authDir)).toEqual(texts({ 'a.json': here, 'there.json': there }));
+    s3.network.spoil(() => undefined);
+    await done(sync(home));
+    await expectInStep(s3, [home], { 'a.json': here, 'there.json': there });
+  });
+
+  test('500 to all reads of objects: exit 75, and nothing is deleted', async ({ s3 }) => {
+    const changes = await changed(s3);
+    s3.network.spoil(({ kind }) => (kind === 'GET' ? answer(500, 'InternalError') : undefined));
+    const { code, stderr } = await run(changes.home, 'backup');
+    expect(code, stderr).toBe(75);
+    expect(held(changes.home.authDir)).toEqual(texts(changes.here));
+    await recovers(s3, changes);
+  });
 
   test.concurrent.for([4, 6, 8, 10, 12])(
     '403 from request %i of a run on, since the keys expired: exit 1, and nothing is deleted or lost',

@@ -104,6 +104,27 @@ describe.skipIf(NOBODY === undefined)('a directory that may not be written', () 
     await expectInStep(world, [home], files);
   });
 
+  test('and whose marker cannot be read for once is no first join: what was deleted there stays deleted', async ({
+    world,
+  }) => {
+    const home = await world.home();
+    const { 'a.json': deleted, ...left } = credentials('a', 'b', 'c');
+    await put(home.authDir, { ...left, ...(deleted && { 'a.json': deleted }) });
+    await done(asNobody(world, home, 'backup'));
+    const marker = join(home.authDir, '.cliproxyapi-sync');
+    const before = await readFile(marker, 'utf8');
+    await rm(join(home.authDir, 'a.json'));
+    await chmod(marker, 0);
+    const { code, stderr } = await asNobody(world, home, 'backup');
+    expect(code, stderr).toBe(1);
+    expect(stderr).toMatch(/auth dir .*its marker .*\.cliproxyapi-sync cannot be read \(EACCES\)/);
+    expect(held(home.authDir)).toEqual(texts(left));
+    await chmod(marker, 0o600);
+    expect(await readFile(marker, 'utf8')).toBe(before);
+    await done(asNobody(world, home, 'backup'));
+    await expectInStep(world, [home], left);
+  });
+
   test('for the store, is exit 78 or 1, and names it', async ({ world }) => {
     const home = await world.home();
     await put(home.authDir, credentials('a'));
@@ -157,6 +178,27 @@ describe.skipIf(!CAN_MOUNT)('a full disk', () => {
     expect(await stored(world.store, 'auths/')).toEqual(texts(files));
     const rubbish = (await tree(server.authDir)).filter((line) => /\.tmp /.test(line));
     expect(rubbish).toEqual([]);
+  });
+
+  test('under the backup copy alone is exit 1; what is current is there, and the copy comes when there is room', async ({
+    world,
+  }) => {
+    const home = await world.home();
+    const backup = join(world.root, 'store/backup');
+    await smallDisk(world, backup, '320k');
+    await put(home.authDir, credentials('a'));
+    await done(sync(home));
+    await fill(join(backup, 'fill'));
+    await put(home.authDir, { 'a.json': credential('a@example.com', 7), ...credentials('b') });
+    const here = held(home.authDir);
+    const { code, stderr } = await sync(home);
+    expect(code, stderr).toBe(1);
+    expect(stderr).toMatch(/[ab]\.json: .*the disk, or the quota, is full/);
+    expect(held(home.authDir)).toEqual(here);
+    expect(await stored(world.store, 'auths/')).toEqual(here);
+    await rm(join(backup, 'fill'));
+    await done(sync(home));
+    expect(await stored(world.store, 'backup/auths/')).toEqual(here);
   });
 
   test('under the directory store is exit 1, and the local files are whole', async ({ world }) => {

@@ -1,90 +1,25 @@
-import { cp, rename, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { bundlePath, startProgram } from '../support/bundle.ts';
+import { bundlePath, type Ended, startProgram } from '../support/bundle.ts';
+import { EMAIL, expectConverged, expectWhole, makeChanges, saved } from './changes.ts';
 import {
   credential,
   done,
   expectInStep,
   findProgram,
   type Home,
-  held,
+  inWorld,
   isKept,
+  KINDS,
+  postgresServer,
   put,
   type S3World,
   s3Server,
-  stored,
   sync,
   test,
   type World,
 } from './world.ts';
-
-const EMAIL = 'me@example.com';
-
-/**
- * What a run is killed in the middle of: a login here and one there, a refresh here, one there, two that meet, a
- * deletion; two that nothing happens to.
- */
-interface Changes {
-  /** What all places are to hold in the end. */
-  readonly final: Record<string, Buffer>;
-  /** All contents that a credential ever had. */
-  readonly versions: ReadonlyMap<string, readonly Buffer[]>;
-}
-
-/** Makes them, with `home` and the store in step before. */
-async function makeChanges(world: World, home: Home): Promise<Changes> {
-  const names = ['refreshed', 'theirs', 'both', 'deleted', 'x', 'y'];
-  const before = Object.fromEntries(names.map((name) => [`${name}.json`, credential(EMAIL, 0)]));
-  await put(home.authDir, before);
-  await done(sync(home));
-  const here = {
-    'refreshed.json': credential(EMAIL, 5),
-    'both.json': credential(EMAIL, 6),
-    'new.json': credential(EMAIL, 1),
-  };
-  const there = {
-    'theirs.json': credential(EMAIL, 5),
-    'both.json': credential(EMAIL, 7),
-    'new-there.json': credential(EMAIL, 1),
-  };
-  await put(home.authDir, here);
-  await rm(join(home.authDir, 'deleted.json'));
-  for (const [name, bytes] of Object.entries(there)) await world.store.write(`auths/${name}`, bytes);
-  const { 'deleted.json': _, ...left } = before;
-  const versions = new Map<string, Buffer[]>();
-  for (const files of [before, here, there])
-    for (const [name, bytes] of Object.entries(files))
-      versions.set(name, [...(versions.get(name) ?? []), bytes]);
-  return { final: { ...left, ...here, ...there }, versions };
-}
-
-/** After a kill: every place holds whole files, each of them a version that was there or is to be. */
-async function expectWhole(world: World, home: Home, { versions }: Changes): Promise<void> {
-  const known = new Map([...versions].map(([name, contents]) => [name, contents.map(String)]));
-  // On its way out, a deleted file is disabled first.
-  const disabled = versions
-    .get('deleted.json')
-    ?.map((bytes) => String(bytes).replace('"disabled":false', '"disabled":true'));
-  known.set('deleted.json', [...(known.get('deleted.json') ?? []), ...(disabled ?? [])]);
-  const places = {
-    'auth dir': held(home.authDir),
-    store: await stored(world.store, 'auths/'),
-    'backup copy': await stored(world.store, 'backup/auths/'),
-  };
-  // What was on its way has another name, which nobody takes for a credential.
-  for (const [place, files] of Object.entries(places))
-    for (const [name, text] of Object.entries(files).filter(([name]) => !name.startsWith('.')))
-      expect(known.get(name), `${name} in the ${place}`).toContain(text);
-}
-
-/** After a run that ended: all is where it belongs, and all that was replaced is kept. */
-async function expectConverged(world: World, home: Home, { final, versions }: Changes): Promise<void> {
-  await expectInStep(world, [home], Object.fromEntries(Object.entries(final).sort()));
-  for (const [name, contents] of versions)
-    for (const bytes of contents)
-      if (final[name] !== bytes) expect(await isKept(world, bytes, [home]), `${name} in history`).toBe(true);
-}
 
 describe.skipIf(!s3Server)('killed while it talks to S3', () => {
   /** Kills a sync at one of its writes, which arrives or does not; false if it made fewer. */
@@ -182,33 +117,40 @@ describe.skipIf(!s3Server)('killed while it talks to S3', () => {
 const STRACE = findProgram('strace');
 if (STRACE === undefined) console.warn('\nSKIPPED: kills at system calls, since `strace` is missing.\n');
 
+/** A few points of each, unless all are asked for. */
+const ALL = (process.env.CRASH_POINTS ?? '') === 'all';
+
+/** A sync that is killed when it makes the nth of these system calls, instead of that call. */
+function killedAt(home: Home, calls: string, nth: number): Promise<Ended> {
+  const strace = ['-f', '-qq', '-o', '/dev/null', '-e', `trace=${calls}`];
+  const inject = ['-e', `inject=${calls}:signal=KILL:when=${nth}`];
+  const args = [...strace, ...inject, process.execPath, bundlePath('cliproxyapi-sync'), 'sync'];
+  // One thread for files, so that the calls come in an order.
+  return startProgram(STRACE ?? '', args, home, { env: { UV_THREADPOOL_SIZE: '1' } }).ended;
+}
+
+const FILE_CALLS = [
+  ['rename', 'rename,renameat,renameat2'],
+  ['link', 'link,linkat'],
+  ['unlink', 'unlink,unlinkat'],
+  ['fsync', 'fsync'],
+  ['mkdir', 'mkdir,mkdirat'],
+] as const;
+
 describe.skipIf(STRACE === undefined)('killed at a system call, with a directory store', () => {
-  // A killed run's lock on the directory store is taken over after seconds: a few points each, unless all are asked for.
-  const all = (process.env.CRASH_POINTS ?? '') === 'all';
-  test.for([
-    ['rename', 'rename,renameat,renameat2', all ? 1 : 6],
-    ['link', 'link,linkat', all ? 1 : 3],
-    ['unlink', 'unlink,unlinkat', all ? 1 : 3],
-    ['fsync', 'fsync', all ? 1 : 17],
-    ['mkdir', 'mkdir,mkdirat', all ? 1 : 7],
-  ] as const)(
+  // A killed run's lock on the directory store is taken over after seconds.
+  const steps = { rename: 6, link: 3, unlink: 3, fsync: 17, mkdir: 7 };
+  test.for(FILE_CALLS)(
     '%s, some of them, it converges at the next run, and loses nothing',
-    { timeout: all ? 3_600_000 : 240_000 },
-    async ([, calls, step], { world }) => {
+    { timeout: ALL ? 3_600_000 : 240_000 },
+    async ([name, calls], { world }) => {
+      const step = ALL ? 1 : steps[name];
       const home = await world.home();
       const changes = await makeChanges(world, home);
-      const [live, saved] = [join(world.root, 'live'), join(world.root, 'saved')];
-      // The same paths each time: the state remembers where things are.
-      for (const directory of [home.path, join(world.root, 'store')])
-        await cp(directory, join(saved, directory), { recursive: true, preserveTimestamps: true });
+      const again = await saved(world, [home.path, join(world.root, 'store')]);
       let point = 1;
       for (; ; point += step) {
-        const strace = ['-f', '-qq', '-o', '/dev/null', '-e', `trace=${calls}`];
-        const inject = ['-e', `inject=${calls}:signal=KILL:when=${point}`];
-        const args = [...strace, ...inject, process.execPath, bundlePath('cliproxyapi-sync'), 'sync'];
-        // One thread for files, so that the calls come in an order.
-        const options = { env: { UV_THREADPOOL_SIZE: '1' } };
-        const ended = await startProgram(STRACE ?? '', args, home, options).ended;
+        const ended = await killedAt(home, calls, point);
         if (ended.signal !== 'SIGKILL') {
           expect(ended, ended.stderr).toMatchObject({ code: 0 });
           break;
@@ -217,14 +159,51 @@ describe.skipIf(STRACE === undefined)('killed at a system call, with a directory
         const { code, stderr } = await sync(home);
         expect(code, `after ${calls} ${point}: ${stderr}`).toBe(0);
         await expectConverged(world, home, changes);
-        for (const directory of [home.path, join(world.root, 'store')]) {
-          await rename(directory, live);
-          await rm(live, { recursive: true });
-          await cp(join(saved, directory), directory, { recursive: true, preserveTimestamps: true });
-        }
+        await again();
       }
       expect(point, 'calls that were tried').toBeGreaterThan(step);
       await expectConverged(world, home, changes);
+    },
+  );
+});
+
+const SERVERS = [...KINDS.filter((kind) => kind === 's3'), ...(postgresServer ? ['postgres' as const] : [])];
+
+describe.skipIf(STRACE === undefined).each(SERVERS)('killed at a system call, with a server (%s)', (kind) => {
+  // What is sent to the server is written, and so is what goes into files.
+  const calls = [...FILE_CALLS, ['write', 'write,writev,sendmsg,sendto,pwrite64']] as const;
+  const some = { rename: 2, link: 1, unlink: 1, fsync: 4, mkdir: 3, write: 40 };
+
+  /** One run that is killed at that call, or that ends, and the one after it. */
+  async function tried(world: World, names: string, point: number): Promise<boolean> {
+    const home = await world.home();
+    const changes = await makeChanges(world, home);
+    const ended = await killedAt(home, names, point);
+    const killed = ended.signal === 'SIGKILL';
+    if (killed) {
+      await expectWhole(world, home, changes);
+      const { code, stderr } = await sync(home);
+      expect(code, `after ${names} ${point}: ${stderr}`).toBe(0);
+    } else expect(ended, ended.stderr).toMatchObject({ code: 0 });
+    await expectConverged(world, home, changes);
+    return killed;
+  }
+
+  test.for(calls)(
+    ALL
+      ? '%s, each of them, it converges, and loses nothing'
+      : '%s, one of them, it converges, and loses nothing',
+    { timeout: ALL ? 3_600_000 : 240_000 },
+    async ([name, names]) => {
+      let killed = true;
+      let point = ALL ? 1 : some[name];
+      for (; killed; point++) {
+        await inWorld(kind, async (world) => {
+          killed = await tried(world, names, point);
+        });
+        if (!ALL) break;
+      }
+      expect(killed || point > 2, 'that it was killed').toBe(true);
     },
   );
 });

@@ -18,6 +18,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test as base, expect } from 'vitest';
+import { canonicalJson } from '../../ts/src/credential/json.ts';
 import {
   type BundleName,
   bundlePath,
@@ -40,6 +41,7 @@ import {
   gitFromOutside,
   type OutsideStore,
 } from '../support/outside.ts';
+import { freshSchema, postgres, postgresFromOutside } from '../support/postgres-outside.ts';
 import { s3Server, server } from '../support/s3.ts';
 
 export {
@@ -51,6 +53,7 @@ export {
   startBundle,
 } from '../support/bundle.ts';
 export type { Fault, S3Request } from '../support/fault-proxy.ts';
+export { postgresServer } from '../support/postgres-outside.ts';
 export { s3Server } from '../support/s3.ts';
 
 /** A store that a world makes itself. */
@@ -85,7 +88,7 @@ export interface GitWorld extends World {
 
 interface Fixtures {
   /** What the store of `world` is; `test.override` chooses another. */
-  readonly kind: 'directory' | 'git' | 's3';
+  readonly kind: 'directory' | 'git' | 'postgres' | 's3';
   readonly world: World;
   readonly git: GitWorld;
   /** A test that asks for this must be skipped without an S3 server. */
@@ -124,8 +127,15 @@ interface Begun<W> {
 const WORLDS: Record<Fixtures['kind'], () => Promise<Begun<World>>> = {
   directory: directoryWorld,
   git: gitWorld,
+  postgres: postgresWorld,
   s3: s3World,
 };
+
+/** A world beside that of the test, for what is tried again and again from the start. */
+export async function inWorld(kind: Fixtures['kind'], use: (world: World) => Promise<void>): Promise<void> {
+  const { world, end } = await WORLDS[kind]();
+  await use(world).finally(end);
+}
 
 function directoryWorld(): Promise<Begun<World>> {
   const path = (root: string) => join(root, 'store');
@@ -148,6 +158,14 @@ async function gitWorld(): Promise<Begun<GitWorld>> {
   world.after(() => rm(served, { recursive: true, force: true }));
   world.after(server.stop);
   return { world: { ...world, settings, server }, end };
+}
+
+function postgresWorld(): Promise<Begun<World>> {
+  const schema = freshSchema().replaceAll(/\W/g, '_');
+  return emptyWorld(
+    () => ({ kind: 'postgres', dsn: postgres().uri, schema }),
+    () => postgresFromOutside(schema),
+  );
 }
 
 async function s3World(): Promise<Begun<S3World>> {
@@ -371,19 +389,31 @@ export function texts(files: Readonly<Record<string, Uint8Array>>): Record<strin
 
 /** Every place of these homes, the store and its backup copy hold just these, byte for byte. */
 export async function expectInStep(
-  { store }: World,
+  { store, settings }: World,
   homes: readonly Home[],
   files: Readonly<Record<string, Uint8Array>>,
 ): Promise<void> {
-  const expected = texts(files);
-  for (const home of homes) expect(held(home.authDir), `${home.name}'s auth dir`).toEqual(expected);
-  expect(await stored(store, 'auths/'), 'the store').toEqual(expected);
-  expect(await stored(store, 'backup/auths/'), 'the backup copy').toEqual(expected);
+  const alike = (place: Readonly<Record<string, string>>) =>
+    Object.fromEntries(Object.entries(place).map(([name, text]) => [name, asThere(settings, text)]));
+  const expected = alike(texts(files));
+  for (const home of homes) expect(alike(held(home.authDir)), `${home.name}'s auth dir`).toEqual(expected);
+  expect(alike(await stored(store, 'auths/')), 'the store').toEqual(expected);
+  expect(alike(await stored(store, 'backup/auths/')), 'the backup copy').toEqual(expected);
+}
+
+/** JSONB keeps neither white space nor the order of keys, so what comes out of PostgreSQL is compared without. */
+export function asThere({ kind }: OwnStore, text: string): string {
+  if (kind !== 'postgres') return text;
+  try {
+    return canonicalJson(JSON.parse(text));
+  } catch {
+    return text;
+  }
 }
 
 /** Whether these bytes are kept: in the store's history, or in a home's own. */
 export async function isKept(world: World, bytes: Uint8Array, homes: readonly Home[] = []): Promise<boolean> {
-  const text = Buffer.from(bytes).toString();
+  const text = asThere(world.settings, Buffer.from(bytes).toString());
   const inStore = Object.values(await stored(world.store, 'sync/history/'));
   const here = homes.flatMap(({ stateDir }) =>
     ['history', 'rejected'].flatMap((name) => {
@@ -394,7 +424,7 @@ export async function isKept(world: World, bytes: Uint8Array, homes: readonly Ho
       }
     }),
   );
-  return [...inStore, ...here].includes(text);
+  return [...inStore, ...here].some((kept) => asThere(world.settings, kept) === text);
 }
 
 /** The file with what this home last saw agreed. */

@@ -34,6 +34,7 @@ export type HomeStore =
     }
   | { readonly kind: 'directory'; readonly path: string }
   | { readonly kind: 'variables'; readonly variables: Readonly<Record<string, string>> }
+  | { readonly kind: 'postgres'; readonly dsn: string; readonly schema: string }
   | { readonly kind: 'git'; readonly url: string; readonly token?: string }
   | undefined;
 
@@ -194,6 +195,8 @@ function storeVariables(store: HomeStore): Record<string, string> {
       return { LOCALSTORE_PATH: store.path };
     case 'variables':
       return store.variables;
+    case 'postgres':
+      return { PGSTORE_DSN: store.dsn, PGSTORE_SCHEMA: store.schema };
     case 'git':
       return {
         GITSTORE_GIT_URL: store.url,

@@ -26,7 +26,8 @@ export interface OutsideStore {
   remove(key: string): Promise<void>;
   /** What changes whenever an object is written, even with the same bytes. */
   fingerprint(): Promise<string>;
-  close(): void;
+  /** Lets go of the server; a schema goes with it. */
+  close(): void | Promise<void>;
 }
 
 export function bucketFromOutside(store: Extract<HomeStore, { kind: 's3' }>): OutsideStore {

@@ -5,6 +5,7 @@ import { canonicalJson, type Json } from '../../ts/src/credential/json.ts';
 import { postgresTarget } from '../../ts/src/settings/postgres-target.ts';
 import { type PostgresOptions, postgresStore } from '../../ts/src/stores/postgres/store.ts';
 import type { StoreFixture } from '../contract/suite.ts';
+import type { OutsideStore } from './outside.ts';
 import type { PostgresAddress } from './postgres.ts';
 
 /** The PostgreSQL server of this run; undefined if it is not installed: then skip, which the set-up has said. */
@@ -75,6 +76,62 @@ export function schemaFromOutside(schema: string, uri = postgres().uri): Outside
       await pool.end();
     },
   };
+}
+
+/**
+ * A schema as the other stores are seen: keys as in the S3 layout. JSONB keeps neither white space nor the order of keys,
+ * so what CLIProxyAPI's table holds is given in canonical form.
+ */
+export function postgresFromOutside(schema: string): OutsideStore {
+  const outside = schemaFromOutside(schema);
+  const missing = (error: unknown): [] => {
+    // 42P01: no such table; 3F000: no such schema.
+    if (error instanceof Error && 'code' in error && /^(42P01|3F000)$/.test(String(error.code))) return [];
+    throw error;
+  };
+  const areas: readonly (readonly [prefix: string, select: string])[] = [
+    ['auths/', "SELECT id AS key, convert_to(content::text, 'UTF8') AS content FROM auth_store"],
+    ['backup/auths/', 'SELECT id AS key, content FROM sync_backup'],
+    ['sync/tombstones/', 'SELECT id AS key, content FROM sync_tombstones'],
+    ['sync/history/', "SELECT id || '/' || version || '.json' AS key, content FROM sync_history"],
+    ['sync/rejected/', "SELECT id || '/' || digest AS key, content FROM sync_rejected"],
+    ['sync/store.json', "SELECT '' AS key, content FROM sync_marker"],
+  ];
+  const rows = async (wanted: string) => {
+    const found = await Promise.all(
+      areas
+        .filter(([prefix]) => prefix.startsWith(wanted) || wanted.startsWith(prefix))
+        .map(async ([prefix, select]) => {
+          const all = await outside.query<{ key: string; content: Buffer }>(select).catch(missing);
+          return all.map(
+            ({ key, content }) => [prefix + key, prefix === 'auths/' ? canonical(content) : content] as const,
+          );
+        }),
+    );
+    return new Map(found.flat().filter(([key]) => key.startsWith(wanted)));
+  };
+  return {
+    make: async () => undefined,
+    keys: async (prefix = '') => [...(await rows(prefix)).keys()].sort(),
+    read: async (key) => (await rows(key)).get(key),
+    async write(key, bytes) {
+      const name = /^auths\/(.*)$/.exec(key)?.[1];
+      if (name === undefined) throw new Error(`no program but ours writes ${key}`);
+      await outside.upsert('auth_store', name, String(bytes));
+    },
+    async remove(key) {
+      const name = /^auths\/(.*)$/.exec(key)?.[1];
+      if (name === undefined) throw new Error(`no program but ours removes ${key}`);
+      await outside.query('DELETE FROM auth_store WHERE id = $1', [name]);
+    },
+    fingerprint: outside.fingerprint,
+    close: outside.remove,
+  };
+}
+
+function canonical(content: Buffer): Buffer {
+  const value: Json = JSON.parse(String(content));
+  return Buffer.from(canonicalJson(value));
 }
 
 /** A fresh schema on the server that this `PGSTORE_DSN` leads to, for the contract. */

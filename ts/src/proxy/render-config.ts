@@ -47,7 +47,9 @@ export async function renderConfig(source: ConfigSource): Promise<RenderedConfig
   const warnings = source.variable ? substitutePlaceholders(yaml, document, source.variable) : [];
   setAuthDir(yaml, document, [source.authDir, ...(source.authDirAliases ?? [])]);
   const text = stringify(document, source.name);
-  const same = source.previous !== undefined && (await saysTheSame(yaml, text, source.previous, source.name));
+  const { previous, name } = source;
+  const same =
+    previous !== undefined && (previous === text || (await saysTheSame(yaml, text, previous, name)));
   return {
     whole: text,
     text: same ? undefined : text,

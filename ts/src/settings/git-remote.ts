@@ -39,6 +39,7 @@ export function parseGitRemote(value: string, home: () => string): GitRemote {
     case 'git+ssh':
     case 'ssh+git':
       checkHost(url.hostname);
+      checkHost(url.username || url.hostname);
       return {
         url: `ssh://${url.username && `${url.username}@`}${url.host}${url.pathname}`,
         transport: 'ssh',
@@ -48,7 +49,10 @@ export function parseGitRemote(value: string, home: () => string): GitRemote {
     case 'git':
       throw urlError('has the scheme "git", which nobody can write through');
     default:
-      throw urlError(`has the scheme "${scheme}"; only https, http, ssh and file are possible`);
+      // A long one is no scheme but the start of something that was pasted, such as a token.
+      throw urlError(
+        `has ${/^[a-z+]{1,10}$/.test(scheme) ? `the scheme "${scheme}"` : 'a scheme that is none'}; only https, http, ssh and file are possible`,
+      );
   }
 }
 
@@ -73,10 +77,11 @@ function scpLike(value: string): GitRemote {
     );
   }
   checkHost(host);
+  checkHost(value);
   return { url: value, transport: 'ssh' };
 }
 
-/** ssh would take it for an option (CVE-2017-1000117). */
+/** What begins with a dash, with its user name or without, ssh would take for an option (CVE-2017-1000117). */
 function checkHost(host: string): void {
   if (host === '' || host.startsWith('-')) throw urlError('has no valid host');
 }

@@ -11,7 +11,10 @@ export function checkEndpoint(value: string, bucket: string): string {
     throw endpointError('has blanks, control characters or backslashes');
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(value)?.[1]?.toLowerCase();
   if (scheme !== undefined && scheme !== 'http' && scheme !== 'https') {
-    throw endpointError(`has the scheme "${scheme}"; only http and https are possible`);
+    // A long one is no scheme but the start of something that was pasted, such as a key.
+    throw endpointError(
+      `has ${/^[a-z+]{1,10}$/i.test(scheme) ? `the scheme "${scheme}"` : 'a scheme that is none'}; only http and https are possible`,
+    );
   }
   // `https:/host` and `https:///host` would be read as hosts of other names.
   if (/^https?:(?!\/\/[^/])/i.test(value)) throw endpointError('has no host after its scheme');

@@ -9,7 +9,8 @@ import { SettingsError } from './settings-error.ts';
  *   separator, any part can be one of the password.
  */
 export function parseDsn(dsn: string): ReadonlyMap<string, string> {
-  if (/[\u0000-\u001f\u007f]/.test(dsn)) throw dsnError('has control characters or line breaks');
+  if (/[\u0000-\u001f\u007f]/.test(dsn) || !dsn.isWellFormed())
+    throw dsnError('has control characters or line breaks');
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(dsn);
   if (!scheme) return parseWords(dsn);
   if (!/^postgres(ql)?:/.test(dsn)) throw dsnError('has a scheme other than postgres:// and postgresql://');

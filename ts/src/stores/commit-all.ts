@@ -12,12 +12,14 @@ import {
  * Carries out changes each on its own, as `Store.commit` must. Once one shows that the store is out of reach,
  * those not yet begun fail with the same error instead of each waiting for its own time-out.
  *
+ * @param isOfOne Whether a failure is that of the one change, while the store takes others. Absent: none is known to be.
  * @throws That error if nothing at all was done.
  */
 export async function commitAll(
   changes: readonly StoreChange[],
   limit: number,
   commitOne: (change: StoreChange) => Promise<CommitOutcome>,
+  isOfOne: (error: StoreError) => Promise<boolean> = async () => false,
 ): Promise<CommitOutcome[]> {
   const outcomes: CommitOutcome[] = [];
   let outage: StoreError | undefined;
@@ -25,8 +27,9 @@ export async function commitAll(
     const outcome: CommitOutcome = outage
       ? { kind: 'failed', step: 'keep', error: outage }
       : await commitOne(change);
-    if (outcome.kind === 'failed' && outcome.error.kind === 'unreachable') outage ??= outcome.error;
     outcomes[index] = outcome;
+    if (outage || outcome.kind !== 'failed' || outcome.error.kind !== 'unreachable') return;
+    if (!(await isOfOne(outcome.error))) outage ??= outcome.error;
   });
   if (outage && outcomes.every((outcome) => outcome.kind === 'failed')) throw outage;
   return outcomes;

@@ -59,6 +59,12 @@ export function directoryStore(options: DirectoryOptions, memory: StoreMemory): 
   async function readMarker(): Promise<StoreMarker | undefined> {
     const answer = await files.read(MARKER_KEY);
     if (answer.kind === 'absent') return undefined;
+    if (answer.kind === 'unreadable')
+      throw new StoreError(
+        'refused',
+        `The marker ${where} ${answer.reason}.`,
+        'Put that right; without it no other file there is believed.',
+      );
     const marker = parseMarker(answer.kind === 'file' ? answer.bytes : new Uint8Array(), where);
     const remembered = recallMarker(memory.read().marker);
     if (remembered?.tag !== answer.tag)
@@ -69,7 +75,7 @@ export function directoryStore(options: DirectoryOptions, memory: StoreMemory): 
   async function listArea(prefix: string): Promise<ReadonlyMap<string, ListedObject>> {
     const listed = new Map<string, ListedObject>();
     await forEachParallel(await files.list(prefix), MAX_PARALLEL, async (key) => {
-      const found = await files.read(key);
+      const found = await files.readEach(key);
       if (found.kind !== 'absent')
         listed.set(key.slice(prefix.length), { tag: found.tag, size: sizeOf(found) });
     });
@@ -79,7 +85,7 @@ export function directoryStore(options: DirectoryOptions, memory: StoreMemory): 
   async function readOne(reference: Reference): Promise<ReadAnswer> {
     const { area, name } = reference;
     const key = area === 'history' ? historyKey(name, reference.id) : objectKey(area, name);
-    const found = await files.read(key);
+    const found = await files.readEach(key);
     switch (found.kind) {
       case 'file': {
         const recorded =

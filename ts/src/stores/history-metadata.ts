@@ -31,7 +31,8 @@ export function parseMetadata(bytes: Uint8Array | undefined): HistoryMetadata {
     host: typeof host === 'string' ? host : '',
     reason: typeof reason === 'string' ? reason : '',
     ...(Array.isArray(replaces) && { replaces: replaces.filter(isVersionId) }),
-    ...(typeof arrived === 'number' && Number.isFinite(arrived) && { arrived }),
+    // Beyond these a Date cannot be made of it.
+    ...(typeof arrived === 'number' && Math.abs(arrived) <= 8.64e15 && { arrived }),
   };
 }
 

@@ -2,7 +2,7 @@
  * Where things are in a store that is made of named objects (S3, a directory): CLIProxyAPI's own layout, and
  * our records beside it below `sync/`, which it ignores.
  */
-import type { CredentialName } from '../credential/name.ts';
+import { type CredentialName, parseName } from '../credential/name.ts';
 import { isVersionId, type VersionId } from '../credential/version.ts';
 
 export const AREA_PREFIX = {
@@ -40,14 +40,16 @@ export function historyKey(name: string, id: VersionId): string {
 /**
  * The name and version of a history key; undefined for any other key. The last part alone is the version, since
  * a name may itself have parts: `a.json/b.json` has its history below that of `a.json`.
+ *
+ * What is no credential's name is none here either: whoever may write to the store could else have a file healed
+ * "from history" outside the auth dir.
  */
 export function parseHistoryKey(
   key: string,
 ): { readonly name: CredentialName; readonly id: VersionId } | undefined {
-  const match = HISTORY_KEY.exec(key);
-  if (!match?.groups) return undefined;
-  const { name, id } = match.groups;
-  return name === undefined || !isVersionId(id) ? undefined : { name: named(name), id };
+  const { name, id } = HISTORY_KEY.exec(key)?.groups ?? {};
+  const check = parseName(name ?? '');
+  return check.ok && isVersionId(id) ? { name: check.name, id } : undefined;
 }
 
 const HISTORY_KEY = /^sync\/history\/(?<name>.+)\/(?<id>[0-9a-f]{64})\.json$/s;
@@ -60,12 +62,8 @@ export function prunedKey(name: string): string {
 /** The credential's name in a key of `prunedKey`; undefined for any other key. */
 export function parsePrunedKey(key: string): CredentialName | undefined {
   if (!key.startsWith(PRUNED_PREFIX) || !key.endsWith(PRUNED_END)) return undefined;
-  return named(key.slice(PRUNED_PREFIX.length, -PRUNED_END.length));
-}
-
-function named(part: string): CredentialName {
-  // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- our own programs' keys have the names that `parseName` let through
-  return part as CredentialName;
+  const check = parseName(key.slice(PRUNED_PREFIX.length, -PRUNED_END.length));
+  return check.ok ? check.name : undefined;
 }
 
 /** The key of a version of the config; `digest` is the SHA-256 of its bytes. */

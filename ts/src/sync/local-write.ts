@@ -132,6 +132,7 @@ async function ensureParents(directory: string, path: string): Promise<void> {
     if (statSync(directory, { throwIfNoEntry: false })?.isDirectory()) return;
     return ensureDirectory(directory);
   }
+  if (parent === dirname(parent)) throw new Error(`${path} is not below ${directory}`);
   await ensureParents(directory, parent);
   const status = lstatSync(parent, { throwIfNoEntry: false });
   if (status?.isSymbolicLink())

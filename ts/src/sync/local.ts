@@ -182,13 +182,19 @@ export function localPath(directory: string, name: CredentialName): string {
   return join(directory, ...name.split('/'));
 }
 
-/** The id in a place's marker; undefined if there is none or it is damaged (then it is a first join). */
+/**
+ * The id in a place's marker; undefined if there is none or it is damaged (then it is a first join).
+ *
+ * @throws The system's error if it cannot be told: a disk that fails just then makes no first join, which would bring
+ *   back what was deleted there.
+ */
 export function readMarker(directory: string): string | undefined {
   try {
     const text = readFileSync(join(directory, MARKER_NAME), 'utf8').trim();
     return /^[0-9a-f-]{36}$/.test(text) ? text : undefined;
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'EISDIR'].includes(errorCode(error) ?? '')) return undefined;
+    throw error;
   }
 }
 
@@ -363,6 +369,9 @@ function exists(path: string): boolean {
 
 function listingReason(directory: string, error: unknown): string {
   const code = errorCode(error);
+  const marker = join(directory, MARKER_NAME);
+  if (error instanceof Error && 'path' in error && error.path === marker)
+    return `its marker ${marker} cannot be read (${code})`;
   if (code === 'ENOTDIR') return `${directory} is not a directory`;
   if (code === 'EACCES' || code === 'EPERM') return `${directory} may not be listed by this user (${code})`;
   return `${directory} cannot be listed: ${code ?? (error instanceof Error ? error.message : String(error))}`;

@@ -1,6 +1,7 @@
 /** One look at all places, and what the planner makes of it. Writes nothing of its own. */
 import { statSync } from 'node:fs';
 import type { CredentialName } from '../credential/name.ts';
+import { errorCode } from '../files/atomic-write.ts';
 import { type Store, StoreError, type StoreListing, type StoreMarker } from '../stores/store.ts';
 import { EMPTY_BASE } from './base.ts';
 import { busyListing, type LocalListing, listLocal } from './local.ts';
@@ -188,9 +189,9 @@ async function loadBase(
 function existing(directory: string | undefined): string | undefined {
   if (directory === undefined) return undefined;
   try {
-    statSync(directory);
-    return directory;
-  } catch {
-    return undefined;
+    // One that is there and cannot be looked at is not off: listing it says why.
+    return statSync(directory, { throwIfNoEntry: false }) && directory;
+  } catch (error) {
+    return errorCode(error) === 'ENOTDIR' ? undefined : directory;
   }
 }

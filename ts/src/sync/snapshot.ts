@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { type CredentialName, parseName } from '../credential/name.ts';
 import { parseCredential, type VersionId } from '../credential/version.ts';
+import { errorCode } from '../files/atomic-write.ts';
 import type {
   HistoryRecord,
   ListedObject,
@@ -351,7 +352,12 @@ function missingNow(
   listed: PlaceState,
 ): Sighting {
   // Unmounted or re-made since it was listed: nothing is known of what it held.
-  if (listed.kind === 'listed' && readMarker(directory) !== listed.marker) return { kind: 'unknown' };
+  try {
+    if (listed.kind === 'listed' && readMarker(directory) !== listed.marker) return { kind: 'unknown' };
+  } catch (error) {
+    const reason = `is missing, and the directory's marker cannot be read just now (${errorCode(error) ?? String(error)}), so it counts as neither deleted nor there`;
+    return { kind: 'unreadable', reason };
+  }
   const now = readLocal(localPath(directory, name));
   if (now.kind !== 'absent' || place !== 'ccs') return now;
   return readLocal(localPath(pausedDirectory(directory), name)).kind === 'absent' ? now : { kind: 'paused' };

@@ -104,6 +104,9 @@ function fields(value: unknown): FieldDigests {
 
 // --- Values -------------------------------------------------------------------------------------------------
 
+/** All numbers here are times, and beyond this no Date can be made of one. */
+const MAX_TIME = 8.64e15;
+
 class Damaged extends Error {}
 
 function attempt<T>(text: string, read: (root: Record<string, unknown>) => T): T | undefined {
@@ -130,7 +133,7 @@ function string(value: unknown): string {
 }
 
 function number(value: unknown): number {
-  return typeof value === 'number' && Number.isFinite(value) ? value : damaged();
+  return typeof value === 'number' && Math.abs(value) <= MAX_TIME ? value : damaged();
 }
 
 function versionId(value: unknown): VersionId {

@@ -14,7 +14,7 @@ import { compareFreshness } from '../credential/freshness.ts';
 import { isObject } from '../credential/json.ts';
 import type { CredentialName } from '../credential/name.ts';
 import { isVersionId, type VersionId } from '../credential/version.ts';
-import { ensureDirectory, fsyncDirectory, writeFileAtomically } from '../files/atomic-write.ts';
+import { ensureDirectory, errorCode, fsyncDirectory, writeFileAtomically } from '../files/atomic-write.ts';
 import { listLocal, localPath, MARKER_NAME, readLocal, readMarker } from './local.ts';
 import { writeLocal } from './local-write.ts';
 import type { SeenVersion, Sighting } from './model.ts';
@@ -103,8 +103,10 @@ async function readTaken(stateDir: string): Promise<Taken> {
   try {
     const taken: unknown = JSON.parse(await readFile(takenPath(stateDir), 'utf8'));
     if (isTaken(taken)) return taken;
-  } catch {
-    // Lost or damaged: all of it is looked at once more.
+  } catch (error) {
+    // Lost or damaged: all of it is looked at once more. Not where it cannot be read just now: what was deleted since
+    // it was taken over would come back.
+    if (errorCode(error) !== 'ENOENT' && !(error instanceof SyntaxError)) throw error;
   }
   return {};
 }

@@ -53,12 +53,17 @@ export function parseTombstone(bytes: Uint8Array, tag: Tag, name: CredentialName
       name,
       version,
       freshness: {
-        ...(typeof record.lastRefreshMs === 'number' && { lastRefresh: record.lastRefreshMs }),
-        ...(typeof record.expiredMs === 'number' && { expired: record.expiredMs }),
+        ...(isInstant(record.lastRefreshMs) && { lastRefresh: record.lastRefreshMs }),
+        ...(isInstant(record.expiredMs) && { expired: record.expiredMs }),
       },
       host: typeof host === 'string' ? host.slice(0, 255) : 'another host',
       ...(record.forgotten === true && { forgotten: true }),
       time,
     },
   };
+}
+
+/** Before the year 10000, as in a credential: a number beyond is no time that could be said. */
+function isInstant(value: unknown): value is number {
+  return typeof value === 'number' && value > 0 && value < 253402300800000;
 }

@@ -12,6 +12,8 @@ export interface Files {
   list(prefix: string): Promise<string[]>;
   /** What is at a key now. */
   read(key: string): Promise<FileAnswer>;
+  /** The same, where a part of the disk that fails makes one file unreadable and not the whole store. */
+  readEach(key: string): Promise<FileAnswer>;
   /** Whether something is there. */
   has(key: string): Promise<boolean>;
   /** Writes durably in one step, directories too. `check` runs at the last moment before the file is replaced. */
@@ -59,9 +61,34 @@ export function filesBelow(root: string): Files {
     await ensureDirectory(dirname(pathOf(key)));
   }
 
+  async function read(key: string): Promise<FileAnswer> {
+    try {
+      await refuseLinks(key);
+      return await readRegular(pathOf(key));
+    } catch (error) {
+      const code = errorCode(error);
+      if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'absent' };
+      if (code === 'ELOOP')
+        return unreadable('is, or is reached through, a symbolic link, which is not followed');
+      if (code === 'EACCES' || code === 'EPERM') return unreadable('may not be read by this user');
+      if (code === 'ENXIO') return unreadable('is no regular file');
+      throw error;
+    }
+  }
+
   return {
     root,
     ensureParent,
+    read,
+
+    async readEach(key) {
+      try {
+        return await read(key);
+      } catch (error) {
+        if (errorCode(error) !== 'EIO') throw error;
+        return unreadable('cannot be read, since the disk fails there (EIO)');
+      }
+    },
 
     async list(prefix) {
       const keys: string[] = [];
@@ -81,21 +108,6 @@ export function filesBelow(root: string): Files {
       await refuseLinks(prefix);
       await walk(prefix);
       return keys;
-    },
-
-    async read(key) {
-      try {
-        await refuseLinks(key);
-        return await readRegular(pathOf(key));
-      } catch (error) {
-        const code = errorCode(error);
-        if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'absent' };
-        if (code === 'ELOOP')
-          return unreadable('is, or is reached through, a symbolic link, which is not followed');
-        if (code === 'EACCES' || code === 'EPERM') return unreadable('may not be read by this user');
-        if (code === 'ENXIO') return unreadable('is no regular file');
-        throw error;
-      }
     },
 
     async has(key) {

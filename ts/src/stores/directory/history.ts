@@ -16,9 +16,9 @@ export async function readHistoryFiles(
     for (const key of await files.list(prefix)) {
       const parsed = parseHistoryKey(key);
       if (!parsed || (wanted && !wanted.has(parsed.name))) continue;
-      const { name } = parsed;
-      const { replaces = [], ...known } = await readMetadata(files, historyMetadataKey(name, parsed.id));
-      records.push({ name, id: parsed.id, arrived: await files.modified(key), ...known, replaces });
+      const { name, id } = parsed;
+      const { replaces = [], ...known } = await readMetadata(files, historyMetadataKey(name, id));
+      records.push({ name, id, arrived: await files.modified(key), ...known, replaces });
     }
   }
   return records;

@@ -1,5 +1,6 @@
-import type { CredentialName } from '../../credential/name.ts';
+import { type CredentialName, parseName } from '../../credential/name.ts';
 import type { VersionId } from '../../credential/version.ts';
+import { isVersionId } from '../../credential/version.ts';
 import { MAX_PRUNED, type PruneEntry } from '../store.ts';
 import type { Schema } from './areas.ts';
 import type { Database } from './connection.ts';
@@ -41,7 +42,9 @@ export async function readPruned(
        ${names ? 'WHERE id = ANY($1::text[])' : ''} GROUP BY id`,
       names ? [names] : [],
     );
-    return new Map(rows.map(({ name, ids }) => [name, ids]));
+    return new Map(
+      rows.flatMap(({ name, ids }) => (parseName(name).ok ? [[name, ids.filter(isVersionId)] as const] : [])),
+    );
   } catch (error) {
     if (isMissing(error)) return new Map();
     throw error;

@@ -14,6 +14,7 @@ import {
   StoreError,
   type StoreMemory,
 } from '../store.ts';
+import { type Blame, blameForReads, blameForWrites } from './blame.ts';
 import { type GetAnswer, openBucket } from './bucket.ts';
 import { DEFAULT_TIMEOUTS, MAX_PARALLEL, s3Client } from './client.ts';
 import { serverClock } from './clock.ts';
@@ -59,6 +60,16 @@ export function s3Store(options: S3Options, memory: StoreMemory): Store {
         : objectKey(reference.area, reference.name);
     const size = tooLarge.get(key);
     return size === undefined ? answerOf(await bucket.get(key)) : { kind: 'too-large', size };
+  }
+
+  /** A failure that is that of the one object is its answer. */
+  async function readOrExplain(reference: Reference, isOfOne: Blame): Promise<ReadAnswer> {
+    try {
+      return await readOne(reference);
+    } catch (error) {
+      if (!(error instanceof StoreError) || !(await isOfOne(error))) throw error;
+      return { kind: 'failed', reason: error.message };
+    }
   }
 
   return {
@@ -108,17 +119,20 @@ export function s3Store(options: S3Options, memory: StoreMemory): Store {
       return current === undefined ? 'absent' : glanceOf(current.map(({ key, tag }) => [key, tag]));
     },
 
-    read: (references, receive) =>
-      forEachParallel(references, MAX_PARALLEL, async (reference) =>
-        receive(reference, await readOne(reference)),
-      ),
+    async read(references, receive) {
+      const isOfOne = blameForReads(bucket, timeouts.connect);
+      await forEachParallel(references, MAX_PARALLEL, async (reference) =>
+        receive(reference, await readOrExplain(reference, isOfOne)),
+      );
+    },
 
     prepare: (proposal) => preparation.prepare(proposal),
 
     async commit(changes) {
       if (changes.length === 0) return [];
       const writer = await preparation.writer();
-      return commitAll(changes, MAX_PARALLEL, (change) => commitChange(writer, change));
+      const isOfOne = blameForWrites(bucket, timeouts.connect);
+      return commitAll(changes, MAX_PARALLEL, (change) => commitChange(writer, change), isOfOne);
     },
 
     history: (names) => readHistory(bucket, names),
