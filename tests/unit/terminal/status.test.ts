@@ -40,7 +40,7 @@ function status(credentials: readonly CredentialStatus[], more: Partial<Status> 
     store: { kind: 's3', location: 's3://bucket at host', reachable: true, error: null, remedy: null },
     lastRun: { command: 'sync', time: iso(-3), exitCode: 0, store: 's3://bucket at host' },
     lastSuccess: { command: 'sync', time: iso(-3), exitCode: 0, store: 's3://bucket at host' },
-    services: { manager: 'none', services: [] },
+    services: { manager: 'none', scope: 'user', services: [] },
     off: [],
     credentials,
     problems: [],
@@ -124,6 +124,7 @@ describe('the table', () => {
         store: { kind: 's3', location: evil, reachable: false, error: evil, remedy: evil },
         services: {
           manager: 'systemd',
+          scope: 'user',
           services: [{ name: evil, state: evil, detail: evil, failed: true, stopped: false }],
         },
         problems: [{ subject: evil, reason: evil, remedy: evil }],
@@ -176,6 +177,7 @@ describe('what it says', () => {
       lastRun: { command: 'backup', time: iso(-1), exitCode: 75, store: 's' },
       services: {
         manager: 'systemd',
+        scope: 'user',
         services: [
           {
             name: 'cliproxyapi-sync.timer',

@@ -74,6 +74,7 @@ async function currentStatus(settings: Settings): Promise<Status> {
       report: dryReport(session),
       host: settings.hostName,
       runs,
+      isStoreChosen: settings.chosenBy !== undefined,
       services: await services,
       now: Date.now(),
     }),
@@ -88,11 +89,10 @@ function dryReport({ look, store, permissions }: Session) {
 }
 
 function stateOfServices() {
-  const kind = process.platform === 'darwin' ? 'launchd' : 'systemd';
   const machine = machineFor(process.env, (command, options) =>
     runCommand(command, { timeoutMs: SERVICES_MS, ...options }),
   );
-  return servicesStatus(machine, kind);
+  return servicesStatus(machine);
 }
 
 const HIDE_CURSOR = '\u001b[?25l';

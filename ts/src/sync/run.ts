@@ -148,7 +148,7 @@ async function round(
       if (planned.actions.length > 0)
         results.set(planned.name, { plan: planned, outcome: 'done', failures: [] });
     }
-    return { snapshot, plan: made, guard, storeError, stateProblems, lost: [], again: false };
+    return { snapshot, plan: made, guard, storeError, stateProblems, directories, lost: [], again: false };
   }
 
   checkpoint();
@@ -198,6 +198,7 @@ async function round(
     guard,
     storeError,
     stateProblems,
+    directories,
     lost,
     again: (applied.lost && !applied.storeError) || disturbed,
   };
