@@ -45,7 +45,7 @@ async function worked(world: World): Promise<Home> {
 const canMount = process.platform === 'linux' && process.getuid?.() === 0;
 
 const CLOCK = support('shifted-clock.cjs');
-const KILLED = support('kill-in-lock.cjs');
+const SIGNALLED = support('signal-in-lock.cjs');
 
 function support(name: string): string {
   return fileURLToPath(new URL(`../support/${name}`, import.meta.url));
@@ -222,7 +222,7 @@ describe('on this machine', () => {
     // It stands in the middle of its work: another run would have to wait for it.
     await writeFile(join(home.authDir, 'd.json'), credential('d@example.com'));
     const killed = world.start(home, 'cliproxyapi-sync', ['sync'], {
-      env: { NODE_OPTIONS: `--require=${KILLED}` },
+      env: { NODE_OPTIONS: `--require=${SIGNALLED}`, SIGNAL_IN_LOCK: 'SIGKILL' },
     });
     await expect(killed.ended).resolves.toMatchObject({ signal: 'SIGKILL' });
     const person = await personAt(home);
