@@ -305,6 +305,36 @@ test('the note of the last run: what failed last and what went well last; damage
   }
 });
 
+/** As systemd answers where NixOS runs the services: nothing of the user's, and those of the system. */
+const SYSTEM_ONLY = `#!/bin/sh
+case "$*" in *--user*) exit 1 ;; *is-system-running*) echo running; exit 0 ;; esac
+show() { printf 'Id=%s\\nLoadState=%s\\nActiveState=%s\\nSubState=%s\\nResult=success\\nWantedBy=%s\\nUnitFileState=%s\\n\\n' "$@"; }
+show cliproxyapi.service loaded active running multi-user.target enabled
+show cliproxyapi-backup.path loaded "$WATCHER" dead paths.target enabled
+show cliproxyapi-backup.service loaded inactive dead '' static
+show cliproxyapi-sync.timer loaded active waiting timers.target enabled
+show cliproxyapi-sync.service not-found inactive dead '' ''
+`;
+
+describe.skipIf(process.platform !== 'linux')('services that NixOS runs for the whole system', () => {
+  base.for([
+    ['inactive', 1, /^services {2}systemd \(system\): cliproxyapi-backup\.path is stopped$/m],
+    ['active', 0, /^services {2}systemd \(system\): 4 in order$/m],
+  ] as const)('are in the status of any user: %s', async ([watcher, code, words], { world }) => {
+    const home = await world.home();
+    await put(home.authDir, credentials('a'));
+    await done(sync(home));
+    const bin = join(world.root, 'bin');
+    await mkdir(bin);
+    await writeFile(join(bin, 'systemctl'), SYSTEM_ONLY, { mode: 0o755 });
+    const env = { PATH: `${bin}:${home.env.PATH}`, WATCHER: watcher };
+    const ended = await run(home, 'cliproxyapi-sync', ['status'], { env });
+    expect(ended.code, ended.stdout).toBe(code);
+    expect(ended.stdout).toMatch(words);
+    if (code === 1) expect(ended.stdout).toContain('`sudo systemctl enable --now cliproxyapi-backup.path`');
+  });
+});
+
 describe.skipIf(!s3Server)('the store out of reach', () => {
   test('the local part is shown all the same, from what was last agreed; 75', async ({ s3 }) => {
     const home = await s3.home('laptop', { store: s3.throughNetwork });

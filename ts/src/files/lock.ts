@@ -194,7 +194,13 @@ async function removeDeadClaims(directory: string): Promise<void> {
 
 async function readProcess(path: string): Promise<(Claimant & { lock?: unknown }) | undefined> {
   try {
-    const { pid, started = '', realm, host = '', lock } = JSON.parse(await readFile(path, 'utf8')) as Partial<Owner>;
+    const {
+      pid,
+      started = '',
+      realm,
+      host = '',
+      lock,
+    } = JSON.parse(await readFile(path, 'utf8')) as Partial<Owner>;
     return typeof pid === 'number' && realm !== undefined ? { pid, started, realm, host, lock } : undefined;
   } catch {
     return undefined;

@@ -126,12 +126,17 @@ function folded(first: string, second: string, screen: Screen): string[] {
   return screen.columns >= WIDE ? [`${first}${second}`] : [first, `${' '.repeat(8)}${second}`];
 }
 
-function servicesWords({ manager, services }: Status['services'], room: number, screen: Screen): string {
+function servicesWords(
+  { manager, scope, services }: Status['services'],
+  room: number,
+  screen: Screen,
+): string {
   if (manager === 'none') return 'none run by systemd or launchd';
+  const who = scope === 'system' ? `${manager} (system)` : manager;
   const wrong = services.filter(({ failed, stopped }) => failed || stopped);
-  if (wrong.length === 0) return `${manager}: ${services.length} in order`;
+  if (wrong.length === 0) return `${who}: ${services.length} in order`;
   const names = wrong.map(({ name, failed }) => `${name} ${failed ? 'failed' : 'is stopped'}`).join(', ');
-  return paint(cut(printable(`${manager}: ${names}`), room, screen), 'bad', screen);
+  return paint(cut(printable(`${who}: ${names}`), room, screen), 'bad', screen);
 }
 
 function glyph(one: CredentialStatus, now: number, screen: Screen): Cell {
