@@ -305,6 +305,29 @@ test('the note of the last run: what failed last and what went well last; damage
   }
 });
 
+base(
+  'a field that was set and set back is put right in words, with the command that has it all the same',
+  async ({ world }) => {
+    const home = await world.home();
+    const enabled = credential('a@example.com', 3);
+    const disabled = Buffer.from(String(enabled).replace('"disabled":false', '"disabled":true'));
+    for (const bytes of [enabled, disabled]) {
+      await put(home.authDir, { 'a.json': bytes });
+      await done(sync(home));
+    }
+    await put(home.authDir, { 'a.json': enabled });
+    const words = /a\.json: the auth dir had version [0-9a-f]{12}.* again, which was replaced before/;
+    expect((await all(home, 'status')).stdout).toMatch(words);
+    const { stderr } = await done(sync(home));
+    expect(stderr).toMatch(words);
+    expect(held(home.authDir)['a.json']).toBe(String(disabled));
+    const typed =
+      /`cliproxyapi-sync (?<args>restore a\.json --version [0-9a-f]+)`/.exec(stderr)?.groups?.args ?? '';
+    await done(all(home, ...typed.split(' '), '--yes'));
+    expect(JSON.parse(held(home.authDir)['a.json'] ?? '')).toMatchObject({ disabled: false });
+  },
+);
+
 /** As systemd answers where NixOS runs the services: nothing of the user's, and those of the system. */
 const SYSTEM_ONLY = `#!/bin/sh
 case "$*" in *--user*) exit 1 ;; *is-system-running*) echo running; exit 0 ;; esac

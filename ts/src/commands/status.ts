@@ -6,6 +6,7 @@ import { servicesStatus } from '../status/services.ts';
 import { type Status, statusOf } from '../status/status.ts';
 import { readLastRuns } from '../sync/last-run.ts';
 import type { Plan } from '../sync/model.ts';
+import { putBackBy } from '../sync/put-back.ts';
 import { makeReport } from '../sync/report.ts';
 import { screenFor } from '../terminal/screen.ts';
 import { statusLines } from '../terminal/status.ts';
@@ -84,7 +85,12 @@ async function currentStatus(settings: Settings): Promise<Status> {
 /** What a dry run of `sync` would report of the same look. */
 function dryReport({ look, store, permissions }: Session) {
   const planned: Plan['credentials'] = look.plan.credentials.filter(({ actions }) => actions.length > 0);
-  const results = planned.map((plan) => ({ plan, outcome: 'done' as const, failures: [] }));
+  const results = planned.map((plan) => ({
+    plan,
+    outcome: 'done' as const,
+    failures: [],
+    putBack: putBackBy(plan, look.base, look.snapshot),
+  }));
   return makeReport(store, look, results, [], undefined, permissions);
 }
 

@@ -17,6 +17,7 @@ import {
   winnerId,
 } from '../sync/model.ts';
 import { effectiveBase } from '../sync/plan.ts';
+import { putBackWords } from '../sync/put-back.ts';
 import type { RunReport } from '../sync/report.ts';
 import { shellWord } from '../sync/words.ts';
 import { type ServicesStatus, serviceProblems } from './services.ts';
@@ -281,6 +282,9 @@ function problemsOf({ held, problems, guard, results, busy }: RunReport): Status
         ]
       : [],
   );
+  const cameBack = results.flatMap(({ plan: { name }, putBack = [] }) =>
+    putBack.map((one) => ({ subject: name, ...putBackWords(name, one) })),
+  );
   const guarded = guard
     ? [
         {
@@ -300,6 +304,7 @@ function problemsOf({ held, problems, guard, results, busy }: RunReport): Status
     ...problems.map(({ subject, reason, remedy }) => ({ subject, reason, remedy })),
     ...guarded,
     ...stale,
+    ...cameBack,
   ];
 }
 

@@ -1,6 +1,7 @@
 /** One run's report, for people and as JSON. */
 import type { CredentialResult } from '../sync/apply.ts';
 import type { Action, Place } from '../sync/model.ts';
+import { putBackWords } from '../sync/put-back.ts';
 import type { RunReport } from '../sync/run.ts';
 import { placeName, placeNames, sentences, shellWord, shortId } from '../sync/words.ts';
 import type { LogEntry, LogLevel } from './log-entry.ts';
@@ -135,7 +136,10 @@ export function reportJson(command: string, report: RunReport, dryRun: boolean):
   };
 }
 
-function resultLines({ plan, outcome, failures }: CredentialResult, dryRun: boolean): ReportLine[] {
+function resultLines(
+  { plan, outcome, failures, putBack = [] }: CredentialResult,
+  dryRun: boolean,
+): ReportLine[] {
   const { name, decision, actions } = plan;
   const reason = reasonOf(decision);
   const lines = failures.map(
@@ -175,6 +179,10 @@ function resultLines({ plan, outcome, failures }: CredentialResult, dryRun: bool
     const where = kept.where === 'history' ? "in the store's history" : 'on this host';
     const done = `kept ${where}: version ${shortId(kept.version.id)}`;
     change('debug', `${name}: ${done} (${kept.reason})`, done, kept.reason);
+  }
+  for (const one of putBack) {
+    const { reason: why, remedy } = putBackWords(name, one);
+    change('info', `${name}: ${why}. ${remedy}`, 'put back', why);
   }
   if (decision.kind === 'spread' && decision.stale) {
     const message = `${name}: an older file was put back and not taken; it is kept in history. If it is the one you want: \`cliproxyapi-sync history ${shellWord(name)}\`, then restore.`;
