@@ -250,3 +250,14 @@ function columnAt(line: string, column: number): string {
   }
   return '';
 }
+
+test('names that begin alike are told apart where the screen is narrow', () => {
+  const account = (end: string) => `somebody.with.a.long.name.indeed@department-${end}.example.com`;
+  const one = { ...credential('a'), account: account('one') };
+  const two = { ...credential('b'), account: account('two') };
+  const lines = statusLines(status([one, two]), screen(80), false);
+  const [first = '', second = ''] = lines.filter((line) => line.includes('…'));
+  expect(first).toMatch(/somebody.*…ne\.example\.com/);
+  expect(second).toMatch(/somebody.*…wo\.example\.com/);
+  for (const line of lines) expect(stringWidth(line)).toBeLessThanOrEqual(80);
+});

@@ -186,7 +186,7 @@ function unreadableRemedy(path: string | undefined, reason: string): string {
   const left = 'It is left alone.';
   if (path === undefined) return `${left} Put a regular, readable file there, or move it away.`;
   if (/symbolic link/.test(reason))
-    return `${left} Put a file in the place of the link: \`cp -L ${path} ${path}.tmp && mv -f ${path}.tmp ${path}\``;
+    return `${left} Put a regular file in the place of the link: \`cp -L ${path} ${path}.tmp && mv -f ${path}.tmp ${path}\``;
   if (/EACCES|EPERM/.test(reason))
     return `${left} Take it over: \`sudo chown "$(id -un)" ${path} && chmod 600 ${path}\``;
   return `${left} Put a regular, readable file there, or move it away.`;

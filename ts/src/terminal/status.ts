@@ -53,9 +53,9 @@ export function statusLines(status: Status, screen: Screen, all: boolean): strin
 
   const columns: Column[] = [
     { head: '' },
-    { head: 'ACCOUNT', shrinksTo: 12 },
+    { head: 'ACCOUNT', shrinksTo: 12, keepsEnd: true },
     { head: 'PROVIDER', shrinksTo: 8, ...(!wide && { most: LONGEST_PROVIDER }) },
-    ...(wide ? [{ head: 'NAME', shrinksTo: 16 }] : []),
+    ...(wide ? [{ head: 'NAME', shrinksTo: 16, keepsEnd: true }] : []),
     { head: 'STATE' },
     { head: 'REFRESHED' },
     { head: 'EXPIRES' },
@@ -192,7 +192,9 @@ function problems({ problems: all, store }: Status, screen: Screen): string[] {
 
 /** For who looks here for a login that is gone. */
 function bringBack(shown: readonly CredentialStatus[], screen: Screen): string[] {
-  const deleted = shown.filter(({ state, needsPerson }) => state === 'deleted' && !needsPerson);
+  const deleted = shown.filter(
+    ({ state, needsPerson, deletedAt }) => state === 'deleted' && !needsPerson && deletedAt !== null,
+  );
   if (deleted.length === 0) return [];
   const names = deleted.length > 3 ? '' : deleted.map(({ name }) => ` ${shellWord(name)}`).join('');
   const what = deleted.length === 1 ? 'it' : names === '' ? 'all that was deleted' : 'them';
