@@ -131,6 +131,7 @@ describe('the commands of the documentation', () => {
   const withCommands = pages().filter((page) => typedOn(page).some((typed) => fate(typed) === 'run'));
   test.for(withCommands)(
     '%s: each does what the page says, and ends with 0',
+    { timeout: 180_000 },
     async (page, { world }) => {
       const { home, fills } = await (PREPARED[page] ?? usual)(world);
       const path = `${await programsOf(home)}:${home.env.PATH}`;
@@ -147,6 +148,5 @@ describe('the commands of the documentation', () => {
         expect(code, `${page}: \`${line}\`, run as \`${filled}\`:\n${shown}`).toBe(0);
       }
     },
-    180_000,
   );
 });

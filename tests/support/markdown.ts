@@ -2,7 +2,16 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { marked, type Token } from 'marked';
+import { marked } from 'marked';
+
+/** As much of a token as is looked at: lists have items, quotes and items have tokens. */
+interface Part {
+  readonly type: string;
+  readonly text?: string;
+  readonly lang?: string | undefined;
+  readonly tokens?: readonly Part[] | undefined;
+  readonly items?: readonly Part[];
+}
 
 export const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -28,11 +37,11 @@ export function pages(): readonly string[] {
 /** The lines of all shell blocks of a page, in order, also of those in lists and quotes. */
 export function typedOn(page: string): readonly Typed[] {
   const blocks: string[] = [];
-  const walk = (tokens: readonly Token[]) => {
+  const walk = (tokens: readonly Part[]) => {
     for (const token of tokens) {
       if (token.type === 'code' && /^(sh|bash|shell|console)\b/.test(token.lang ?? ''))
-        blocks.push(token.text);
-      for (const inside of [token.tokens, token.items]) if (inside) walk(inside);
+        blocks.push(token.text ?? '');
+      for (const inside of [token.tokens, token.items]) walk(inside ?? []);
     }
   };
   walk(marked.lexer(readFileSync(join(CHECKOUT, page), 'utf8')));
