@@ -52,7 +52,7 @@ describe('beside a good login, a file that', () => {
     const { code, stderr } = await sync(home);
     expect(code, stderr).toBe(1);
     expect(stderr).toMatch(new RegExp(`^warning: bad\\.json \\(auth dir\\) ${reason.source}`, 'm'));
-    expect(stderr.match(/bad\.json/g)).toHaveLength(1);
+    expect(stderr.match(/^.*bad\.json/gm)).toHaveLength(1);
     expect((await tree(join(home.authDir, 'bad.json'))).join()).toBe(before);
     expect(await stored(world.store, 'auths/')).toEqual(texts(good));
     expect(await stored(world.store, 'backup/auths/')).toEqual(texts(good));
@@ -266,3 +266,23 @@ function listen(path: string): Promise<() => void> {
     server.listen(path, () => resolve(() => server.close()));
   });
 }
+
+test('a login in a folder with the name of a deleted one: named with what to do, and the others go on', async ({
+  world,
+}) => {
+  const home = await world.home();
+  await put(home.authDir, credentials('a', 'b', 'c'));
+  await done(sync(home));
+  await rm(join(home.authDir, 'a.json'));
+  await done(sync(home));
+  await put(home.authDir, { 'a.json/d.json': credential('d@example.com') });
+  await sync(home);
+  await rm(join(home.authDir, 'a.json'), { recursive: true });
+  await put(home.authDir, credentials('e'));
+  const ended = await sync(home);
+  expect(ended.code).toBe(1);
+  expect(ended.stderr).toMatch(
+    /a\.json\/d\.json cannot be recorded in .*a credential a\.json too.* Rename the folder a\.json /,
+  );
+  expect(await stored(world.store, 'auths/')).toHaveProperty(['e.json']);
+});

@@ -218,7 +218,7 @@ describe('each thing that can be wrong here is found and named, with what to typ
       id: 'credentials',
       code: 1,
       said: /c\.json \(auth\) is not valid JSON/,
-      remedy: /^cliproxyapi-sync sync$/,
+      remedy: /Log in again.*`mv \S*c\.json \S*c\.json\.away`$/,
       async breakIt({ authDir }) {
         await writeFile(join(authDir, 'c.json'), '{"type":"cla', { mode: 0o600 });
         return undefined;
@@ -229,7 +229,7 @@ describe('each thing that can be wrong here is found and named, with what to typ
       id: 'credentials',
       code: 1,
       said: /c\.json \(auth\) is a symbolic link/,
-      remedy: /^cliproxyapi-sync sync$/,
+      remedy: /`cp -L \S*c\.json /,
       async breakIt({ authDir }) {
         await symlink('a.json', join(authDir, 'c.json'));
         return undefined;
@@ -240,7 +240,7 @@ describe('each thing that can be wrong here is found and named, with what to typ
       id: 'credentials',
       code: 1,
       said: /mass-deletion guard holds: 2 of 2/,
-      remedy: /^cliproxyapi-sync sync --allow-delete a\.json b\.json$/,
+      remedy: /^`cliproxyapi-sync sync` puts them back\. .*`cliproxyapi-sync forget a\.json b\.json`$/,
       async breakIt({ authDir }) {
         for (const name of ['a.json', 'b.json']) await rm(join(authDir, name));
         return undefined;
@@ -327,7 +327,7 @@ describe('each thing that can be wrong here is found and named, with what to typ
       id: 'port',
       code: 1,
       said: /not CLIProxyAPI answers on/,
-      remedy: /^(ss -ltnp|lsof)/,
+      remedy: /^`(ss -ltnp|lsof) .*` shows which program/,
       async breakIt({ proxyHome }, world) {
         const server = createServer((_, answer) => answer.end('hello'));
         await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -305,6 +305,59 @@ test('the note of the last run: what failed last and what went well last; damage
   }
 });
 
+base(
+  'a field that was set and set back is put right in words, with the command that has it all the same',
+  async ({ world }) => {
+    const home = await world.home();
+    const enabled = credential('a@example.com', 3);
+    const disabled = Buffer.from(String(enabled).replace('"disabled":false', '"disabled":true'));
+    for (const bytes of [enabled, disabled]) {
+      await put(home.authDir, { 'a.json': bytes });
+      await done(sync(home));
+    }
+    await put(home.authDir, { 'a.json': enabled });
+    const words = /a\.json: the auth dir had version [0-9a-f]{12}.* again, which was replaced before/;
+    expect((await all(home, 'status')).stdout).toMatch(words);
+    const { stderr } = await done(sync(home));
+    expect(stderr).toMatch(words);
+    expect(held(home.authDir)['a.json']).toBe(String(disabled));
+    const typed =
+      /`cliproxyapi-sync (?<args>restore a\.json --version [0-9a-f]+)`/.exec(stderr)?.groups?.args ?? '';
+    await done(all(home, ...typed.split(' '), '--yes'));
+    expect(JSON.parse(held(home.authDir)['a.json'] ?? '')).toMatchObject({ disabled: false });
+  },
+);
+
+/** As systemd answers where NixOS runs the services: nothing of the user's, and those of the system. */
+const SYSTEM_ONLY = `#!/bin/sh
+case "$*" in *--user*) exit 1 ;; *is-system-running*) echo running; exit 0 ;; esac
+show() { printf 'Id=%s\\nLoadState=%s\\nActiveState=%s\\nSubState=%s\\nResult=success\\nWantedBy=%s\\nUnitFileState=%s\\n\\n' "$@"; }
+show cliproxyapi.service loaded active running multi-user.target enabled
+show cliproxyapi-backup.path loaded "$WATCHER" dead paths.target enabled
+show cliproxyapi-backup.service loaded inactive dead '' static
+show cliproxyapi-sync.timer loaded active waiting timers.target enabled
+show cliproxyapi-sync.service not-found inactive dead '' ''
+`;
+
+describe.skipIf(process.platform !== 'linux')('services that NixOS runs for the whole system', () => {
+  base.for([
+    ['inactive', 1, /^services {2}systemd \(system\): cliproxyapi-backup\.path is stopped$/m],
+    ['active', 0, /^services {2}systemd \(system\): 4 in order$/m],
+  ] as const)('are in the status of any user: %s', async ([watcher, code, words], { world }) => {
+    const home = await world.home();
+    await put(home.authDir, credentials('a'));
+    await done(sync(home));
+    const bin = join(world.root, 'bin');
+    await mkdir(bin);
+    await writeFile(join(bin, 'systemctl'), SYSTEM_ONLY, { mode: 0o755 });
+    const env = { PATH: `${bin}:${home.env.PATH}`, WATCHER: watcher };
+    const ended = await run(home, 'cliproxyapi-sync', ['status'], { env });
+    expect(ended.code, ended.stdout).toBe(code);
+    expect(ended.stdout).toMatch(words);
+    if (code === 1) expect(ended.stdout).toContain('`sudo systemctl enable --now cliproxyapi-backup.path`');
+  });
+});
+
 describe.skipIf(!s3Server)('the store out of reach', () => {
   test('the local part is shown all the same, from what was last agreed; 75', async ({ s3 }) => {
     const home = await s3.home('laptop', { store: s3.throughNetwork });

@@ -54,6 +54,30 @@ describe('a Git repository over HTTP as the store', () => {
     expect(asked).toHaveLength(2);
   });
 
+  test('doctor asks for the right to push without pushing, and looks at the clock of the server', async ({
+    git,
+  }) => {
+    const home = await git.home();
+    await put(home.authDir, credentials('a'));
+    await done(sync(home));
+    const refs = await git.store.fingerprint();
+    const looked = async () => {
+      const { stdout } = await run(home, 'cliproxyapi-sync', ['doctor', '--json']);
+      const checks: { id: string; status: string; message: string }[] = JSON.parse(stdout).checks;
+      return Object.fromEntries(checks.map(({ id, ...check }) => [id, check]));
+    };
+    expect(await looked()).toMatchObject({
+      'store-write': { status: 'ok', message: expect.stringMatching(/may push/) },
+      clock: { status: 'ok', message: "agrees with the store's" },
+    });
+    expect(await git.store.fingerprint()).toBe(refs);
+
+    git.server.spoil(({ service }) =>
+      service === 'git-receive-pack' ? { kind: 'answer', status: 403 } : undefined,
+    );
+    expect(await looked()).toMatchObject({ 'store-write': { status: 'failed' }, store: { status: 'ok' } });
+  });
+
   test('takes over what a proxy with its native store pushed, and what that replaced is kept', async ({
     git,
   }) => {

@@ -363,13 +363,20 @@ describe('a reader that goes away', () => {
     expect(ended, ended.stderr).toMatchObject({ code });
   });
 
-  test('a disk that is full is told, and is exit 1', async ({ world }) => {
-    const home = await world.home();
-    await put(home.authDir, credentials('a'));
-    const program = [process.execPath, bundlePath('backup'), '--json', '--dry-run'];
-    const ended = await command(home, ['sh', '-c', '"$@" >/dev/full', '-', ...program]);
-    expect(ended).toMatchObject({ code: 1, stderr: expect.stringMatching(/output could not be written/) });
-  });
+  test.for([['--json', '--dry-run'], ['--version']])(
+    'a disk that is full is told in one line, and is exit 1 (%s)',
+    async (args, { world }) => {
+      const home = await world.home();
+      await put(home.authDir, credentials('a'));
+      const program = [process.execPath, bundlePath('backup'), ...args];
+      const ended = decent(await command(home, ['sh', '-c', '"$@" >/dev/full', '-', ...program]));
+      expect(ended).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/^error: the output could not be written: ENOSPC.*$/m),
+      });
+      expect(ended.stderr).not.toMatch(/Node\.js v/);
+    },
+  );
 });
 
 const SCRIPT = findProgram('script');

@@ -13,18 +13,32 @@ export interface TerminalOptions {
   readonly seconds?: number;
 }
 
-/** Runs one of our programs on a pseudo-terminal. `shown`: all that came, escape sequences too. */
-export async function onTerminal(
+export interface Shown {
+  readonly code: number;
+  /** All that came, escape sequences too. */
+  readonly shown: string;
+}
+
+/** Runs one of our programs on a pseudo-terminal. */
+export function onTerminal(
   home: Home,
   program: BundleName,
   args: readonly string[],
+  options: TerminalOptions,
+): Promise<Shown> {
+  return commandOnTerminal(home, [process.execPath, bundlePath(program), ...args], options);
+}
+
+/** Runs any command, such as a shell, on a pseudo-terminal. */
+export async function commandOnTerminal(
+  home: Home,
+  command: readonly string[],
   { columns, rows = 40, env = {}, type = ['', ''], seconds = 30 }: TerminalOptions,
-): Promise<{ readonly code: number; readonly shown: string }> {
+): Promise<Shown> {
   const [after, keys] = type;
   const escaped = JSON.stringify(keys).slice(1, -1).replaceAll('\\u00', '\\x');
-  const command = [process.execPath, bundlePath(program), ...args];
   const words = [SCRIPT, String(columns), String(rows), String(seconds), after, escaped, ...command];
-  const options = { env: { TERM: 'xterm-256color', ...env } };
+  const options = { env: { TERM: 'xterm-256color', ...env }, timeoutMs: (seconds + 30) * 1000 };
   const { code, stdout, stderr } = await startProgram('python3', words, home, options).ended;
   if (code !== 0) throw new Error(`on_terminal.py ended with ${code}: ${stderr}`);
   return JSON.parse(stdout);

@@ -40,7 +40,7 @@ function status(credentials: readonly CredentialStatus[], more: Partial<Status> 
     store: { kind: 's3', location: 's3://bucket at host', reachable: true, error: null, remedy: null },
     lastRun: { command: 'sync', time: iso(-3), exitCode: 0, store: 's3://bucket at host' },
     lastSuccess: { command: 'sync', time: iso(-3), exitCode: 0, store: 's3://bucket at host' },
-    services: { manager: 'none', services: [] },
+    services: { manager: 'none', scope: 'user', services: [] },
     off: [],
     credentials,
     problems: [],
@@ -124,6 +124,7 @@ describe('the table', () => {
         store: { kind: 's3', location: evil, reachable: false, error: evil, remedy: evil },
         services: {
           manager: 'systemd',
+          scope: 'user',
           services: [{ name: evil, state: evil, detail: evil, failed: true, stopped: false }],
         },
         problems: [{ subject: evil, reason: evil, remedy: evil }],
@@ -176,6 +177,7 @@ describe('what it says', () => {
       lastRun: { command: 'backup', time: iso(-1), exitCode: 75, store: 's' },
       services: {
         manager: 'systemd',
+        scope: 'user',
         services: [
           {
             name: 'cliproxyapi-sync.timer',
@@ -248,3 +250,14 @@ function columnAt(line: string, column: number): string {
   }
   return '';
 }
+
+test('names that begin alike are told apart where the screen is narrow', () => {
+  const account = (end: string) => `somebody.with.a.long.name.indeed@department-${end}.example.com`;
+  const one = { ...credential('a'), account: account('one') };
+  const two = { ...credential('b'), account: account('two') };
+  const lines = statusLines(status([one, two]), screen(80), false);
+  const [first = '', second = ''] = lines.filter((line) => line.includes('…'));
+  expect(first).toMatch(/somebody.*…ne\.example\.com/);
+  expect(second).toMatch(/somebody.*…wo\.example\.com/);
+  for (const line of lines) expect(stringWidth(line)).toBeLessThanOrEqual(80);
+});

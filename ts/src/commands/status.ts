@@ -6,6 +6,7 @@ import { servicesStatus } from '../status/services.ts';
 import { type Status, statusOf } from '../status/status.ts';
 import { readLastRuns } from '../sync/last-run.ts';
 import type { Plan } from '../sync/model.ts';
+import { putBackBy } from '../sync/put-back.ts';
 import { makeReport } from '../sync/report.ts';
 import { screenFor } from '../terminal/screen.ts';
 import { statusLines } from '../terminal/status.ts';
@@ -74,6 +75,7 @@ async function currentStatus(settings: Settings): Promise<Status> {
       report: dryReport(session),
       host: settings.hostName,
       runs,
+      isStoreChosen: settings.chosenBy !== undefined,
       services: await services,
       now: Date.now(),
     }),
@@ -83,16 +85,20 @@ async function currentStatus(settings: Settings): Promise<Status> {
 /** What a dry run of `sync` would report of the same look. */
 function dryReport({ look, store, permissions }: Session) {
   const planned: Plan['credentials'] = look.plan.credentials.filter(({ actions }) => actions.length > 0);
-  const results = planned.map((plan) => ({ plan, outcome: 'done' as const, failures: [] }));
+  const results = planned.map((plan) => ({
+    plan,
+    outcome: 'done' as const,
+    failures: [],
+    putBack: putBackBy(plan, look.base, look.snapshot),
+  }));
   return makeReport(store, look, results, [], undefined, permissions);
 }
 
 function stateOfServices() {
-  const kind = process.platform === 'darwin' ? 'launchd' : 'systemd';
   const machine = machineFor(process.env, (command, options) =>
     runCommand(command, { timeoutMs: SERVICES_MS, ...options }),
   );
-  return servicesStatus(machine, kind);
+  return servicesStatus(machine);
 }
 
 const HIDE_CURSOR = '\u001b[?25l';

@@ -111,8 +111,3 @@ export function exitCodeOf(results: readonly Result[]): 0 | 1 | 75 | 78 {
   if (failed.includes(undefined)) return 1;
   return failed.length > 0 ? 75 : 0;
 }
-
-/** A path or word as a shell takes it. */
-export function shellWord(text: string): string {
-  return /^[\w@%+=:,./~-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
-}

@@ -2,7 +2,8 @@ import { foldName, parseName, printable } from '../credential/name.ts';
 import { openStore } from '../stores/open.ts';
 import { listLocal } from '../sync/local.ts';
 import { type RunReport, run } from '../sync/run.ts';
-import { type Check, type Finding, shellWord } from './check.ts';
+import { shellWord } from '../sync/words.ts';
+import type { Check, Finding } from './check.ts';
 import type { DoctorContext } from './context.ts';
 
 /** What a dry run may take. Milliseconds. */
@@ -50,7 +51,10 @@ function stateOf(report: RunReport): Finding {
     ...held.filter(({ waitsFor }) => waitsFor === 'person').map(({ name, reason }) => `${name}: ${reason}`),
   ];
   if (wrong.length > 0) {
-    const [first] = held.filter(({ waitsFor }) => waitsFor === 'person');
+    const [first] = [
+      ...problems.filter(({ place }) => place !== 'state'),
+      ...held.filter(({ waitsFor }) => waitsFor === 'person'),
+    ];
     const remedy = first?.remedy ?? 'cliproxyapi-sync sync';
     return { status: 'failed', message: wrong.join('; '), remedy };
   }
@@ -59,7 +63,7 @@ function stateOf(report: RunReport): Finding {
     return {
       status: 'failed',
       message: `the mass-deletion guard holds: ${names.length} of ${total} would be deleted`,
-      remedy: `cliproxyapi-sync sync --allow-delete ${names.map(shellWord).join(' ')}`,
+      remedy: `\`cliproxyapi-sync sync\` puts them back. If they are meant to go: \`cliproxyapi-sync forget ${names.map(shellWord).join(' ')}\``,
     };
   }
   if (storeError || stopped !== undefined)

@@ -5,7 +5,8 @@ import { ensureDirectory, errorCode, isTemporaryName } from '../files/atomic-wri
 import { takeLock } from '../files/lock.ts';
 import type { Settings } from '../settings/settings.ts';
 import { removeLeftovers } from '../sync/local-write.ts';
-import { type Check, type Finding, shellWord } from './check.ts';
+import { shellWord } from '../sync/words.ts';
+import type { Check, Finding } from './check.ts';
 import type { DoctorContext } from './context.ts';
 
 /** A temporary file that is older was left by a run that was killed. Milliseconds. */

@@ -4,15 +4,16 @@ import { join } from 'node:path';
 import { errorCode } from '../files/atomic-write.ts';
 import { findProxyProgram } from '../proxy/program.ts';
 import { renderConfig } from '../proxy/render-config.ts';
+import { findServices } from '../services/found.ts';
 import { runCommand } from '../services/run-command.ts';
 import type { Machine } from '../services/switch.ts';
 import { proxyEnvironment } from '../settings/proxy-environment.ts';
 import type { Settings } from '../settings/settings.ts';
 import { SettingsError } from '../settings/settings-error.ts';
 import { raw } from '../settings/variables.ts';
-import { type Check, type Finding, shellWord } from './check.ts';
+import { shellWord } from '../sync/words.ts';
+import type { Check, Finding } from './check.ts';
 import type { DoctorContext } from './context.ts';
-import { findServices } from './service-checks.ts';
 
 /** The proxy's default (its config.example.yaml). */
 const DEFAULT_PORT = 8317;
@@ -100,13 +101,13 @@ async function port(settings: Settings): Promise<Finding> {
     () => '',
   );
   if (/CLI ?Proxy ?API/i.test(answer)) return { status: 'ok', message: `CLIProxyAPI answers on ${number}` };
+  const who =
+    process.platform === 'darwin' ? `lsof -nP -iTCP:${number} -sTCP:LISTEN` : `ss -ltnp 'sport = :${number}'`;
+  const template = settings.configTemplate ?? join(settings.proxyHome, 'config.template.yaml');
   return {
     status: 'failed',
     message: `something that is not CLIProxyAPI answers on ${number}`,
-    remedy:
-      process.platform === 'darwin'
-        ? `lsof -nP -iTCP:${number} -sTCP:LISTEN`
-        : `ss -ltnp 'sport = :${number}'`,
+    remedy: `\`${who}\` shows which program: end it, or set another port in ${template}, then \`cliproxyapi-sync start\`.`,
   };
 }
 

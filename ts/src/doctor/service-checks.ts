@@ -3,22 +3,17 @@ import { constants } from 'node:fs';
 import { access, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ServiceManager, ServiceState } from '../services/manager.ts';
-import type { RunCommand } from '../services/run-command.ts';
-import { ServicesError } from '../services/services-error.ts';
-import type { Machine } from '../services/switch.ts';
-import { systemd } from '../services/systemd.ts';
+import { type FoundServices, findServices, typed } from '../services/found.ts';
+import type { ServiceState } from '../services/manager.ts';
 import type { Check, Finding } from './check.ts';
 import type { DoctorContext } from './context.ts';
 
 /** From a change to the start of what is to follow. Milliseconds. */
 const FIRES_WITHIN_MS = 15_000;
 
-const isMac = process.platform === 'darwin';
-
 /** The services, and whether a change in a directory really starts what it should. */
 export function serviceChecks({ machine, settings }: DoctorContext): readonly Check[] {
-  let asked: Promise<Found | undefined> | undefined;
+  let asked: Promise<FoundServices | undefined> | undefined;
   const find = () => {
     asked ??= findServices(machine);
     return asked;
@@ -58,39 +53,9 @@ export function serviceChecks({ machine, settings }: DoctorContext): readonly Ch
   ];
 }
 
-interface Found {
-  readonly manager: ServiceManager;
-  readonly states: readonly ServiceState[];
-  /** How to type what the manager is told. */
-  readonly systemctl: string;
-  readonly journalctl: string;
-}
-
-/** This user's services, or else the system's. */
-export async function findServices(machine: Machine | undefined): Promise<Found | undefined> {
-  if (!machine) return undefined;
-  const own = await statesOf(machine.manager);
-  if (own.length > 0)
-    return {
-      manager: machine.manager,
-      states: own,
-      systemctl: 'systemctl --user',
-      journalctl: 'journalctl --user',
-    };
-  if (isMac) return undefined;
-  const run: RunCommand = (command, options) =>
-    machine.run(
-      command.filter((word) => word !== '--user'),
-      options,
-    );
-  const manager = systemd({ configHome: '/etc', user: 'root', run });
-  const states = await statesOf(manager);
-  return states.length > 0
-    ? { manager, states, systemctl: 'sudo systemctl', journalctl: 'journalctl' }
-    : undefined;
-}
-
-function verdict({ states, systemctl, journalctl }: Found): Finding {
+function verdict(found: FoundServices): Finding {
+  const { states } = found;
+  const type = typed(found);
   const failed = states.filter((state) => state.failed);
   const stopped = states.filter((state) => state.stopped);
   const names = (of: readonly ServiceState[]) => of.map(({ name }) => name).join(' ');
@@ -98,37 +63,24 @@ function verdict({ states, systemctl, journalctl }: Found): Finding {
     return {
       status: 'failed',
       message: failed.map(({ name, state, detail }) => `${name} ${state}, ${detail}`).join('; '),
-      remedy: isMac ? 'ls -t ~/Library/Logs/cliproxyapi*' : `${journalctl} -e -u ${failed[0]?.name}`,
+      remedy: type.log(failed[0]?.name ?? ''),
     };
   }
   if (stopped.length > 0) {
     return {
       status: 'failed',
       message: `${names(stopped)} should run and does not`,
-      remedy: isMac
-        ? `launchctl kickstart -k gui/$(id -u)/${stopped[0]?.name}`
-        : `${systemctl} enable --now ${names(stopped)}`,
+      remedy: type.start(stopped.map(({ name }) => name)),
     };
   }
   return { status: 'ok', message: `${names(states)}: as they should be` };
 }
 
-async function statesOf(manager: ServiceManager): Promise<readonly ServiceState[]> {
-  try {
-    await manager.reach();
-    const states = await manager.states(manager.known);
-    return states.filter(({ state }) => state !== 'not-found' && state !== 'not loaded');
-  } catch (error) {
-    if (error instanceof ServicesError) return [];
-    throw error;
-  }
-}
-
 /** Touches a file that no one takes for a login, and waits for the service. */
-async function fires({ manager, systemctl }: Found, directory: string): Promise<Finding> {
-  const restart = isMac
-    ? 'launchctl kickstart -k gui/$(id -u)/cliproxyapi-sync.cliproxyapi-backup'
-    : `${systemctl} restart cliproxyapi-backup.path`;
+async function fires(found: FoundServices, directory: string): Promise<Finding> {
+  const { manager, kind } = found;
+  const watcher = kind === 'launchd' ? 'cliproxyapi-sync.cliproxyapi-backup' : 'cliproxyapi-backup.path';
+  const restart = typed(found).restart(watcher);
   const until = Date.now() + FIRES_WITHIN_MS;
   let before = await manager.firing();
   if (before === undefined)

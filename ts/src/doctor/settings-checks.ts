@@ -4,7 +4,8 @@ import { readEnvFile } from '../settings/env-file.ts';
 import { pathsFrom } from '../settings/paths.ts';
 import { envFilesToRead } from '../settings/settings.ts';
 import { SettingsError } from '../settings/settings-error.ts';
-import { type Check, type Finding, shellWord } from './check.ts';
+import { shellWord } from '../sync/words.ts';
+import type { Check, Finding } from './check.ts';
 import type { DoctorContext } from './context.ts';
 
 /** The env file, and what the variables in it and around it say. */

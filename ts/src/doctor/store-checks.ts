@@ -56,7 +56,11 @@ export function storeChecks({ store, storeProblem }: DoctorContext): readonly Ch
       await tryOut(opened);
       if (!opened.store.tryOut)
         return { status: 'skipped', message: 'only a run shows it: `cliproxyapi-sync sync`' };
-      return { status: 'ok', message: 'this key, user or account may write' };
+      const message =
+        opened.store.kind === 'git'
+          ? 'this user may push; rules of the server for the branches show only when a run writes'
+          : 'this key, user or account may write';
+      return { status: 'ok', message };
     }),
     check('conditions', 'conditions', async (opened) => {
       if (!(await opened.listing()).present) return { status: 'skipped', message: 'there is no store yet' };

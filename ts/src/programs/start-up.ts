@@ -9,6 +9,12 @@ import { VERSION } from '../version.ts';
 export async function start(program: ProgramName): Promise<void> {
   const args = process.argv.slice(2);
   if (program !== 'wrapper' && args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
+    // A reader that goes away is no error; a full disk is, and no reason to show a person a stack.
+    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') return;
+      process.exitCode = 1;
+      process.stderr.write(`error: the output could not be written: ${error.message}\n`);
+    });
     process.stdout.write(`${program} ${VERSION}\n`);
     return;
   }

@@ -95,8 +95,8 @@ export function launchd({
       return Promise.all(names.map(async (name) => stateOf(name, await print(name))));
     },
 
-    known: ['cliproxyapi', 'cliproxyapi-backup', 'cliproxyapi-sync'].map(
-      (name) => `cliproxyapi-sync.${name}.plist`,
+    known: ['cliproxyapi-sync', 'org.nix-community.home', 'org.nixos'].flatMap((prefix) =>
+      ['cliproxyapi', 'cliproxyapi-backup', 'cliproxyapi-sync'].map((name) => `${prefix}.${name}.plist`),
     ),
 
     async firing() {

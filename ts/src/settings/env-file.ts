@@ -37,9 +37,13 @@ export async function readEnvFile(
     const code = errorCode(error) ?? 'unknown error';
     if (mayBeMissing && (code === 'ENOENT' || code === 'ENOTDIR')) return undefined;
     const what = REASONS.get(code) ?? `cannot be read (${code})`;
+    const toDo =
+      code === 'ENOENT'
+        ? "Write the store's variables into it (OBJECTSTORE_..., PGSTORE_DSN, GITSTORE_... or LOCALSTORE_PATH)"
+        : 'Make the file readable for this user';
     throw new SettingsError(
       `the env file ${shown} (${source}) ${what}`,
-      `Make the file readable for this user, or name another one with ${option}.`,
+      `${toDo}, or name another one with ${option}.`,
       { cause: error },
     );
   }

@@ -17,8 +17,10 @@ import {
   winnerId,
 } from '../sync/model.ts';
 import { effectiveBase } from '../sync/plan.ts';
+import { putBackWords } from '../sync/put-back.ts';
 import type { RunReport } from '../sync/report.ts';
-import type { ServicesStatus } from './services.ts';
+import { shellWord } from '../sync/words.ts';
+import { type ServicesStatus, serviceProblems } from './services.ts';
 
 export interface Status {
   /** Rises when a reader would have to change. */
@@ -104,11 +106,13 @@ export interface StatusParts {
   readonly host: string;
   readonly runs: LastRuns;
   readonly services: ServicesStatus;
+  /** Whether a variable or an option says which store it is. */
+  readonly isStoreChosen: boolean;
   /** Milliseconds since 1970. */
   readonly now: number;
 }
 
-export function statusOf({ look, report, host, runs, services, now }: StatusParts): Status {
+export function statusOf({ look, report, host, runs, services, isStoreChosen, now }: StatusParts): Status {
   const { snapshot, plan, storeError } = look;
   const needy = new Set<string>(report.problems.map(({ subject }) => subject));
   for (const { name, waitsFor } of report.held) if (waitsFor === 'person') needy.add(name);
@@ -121,11 +125,15 @@ export function statusOf({ look, report, host, runs, services, now }: StatusPart
       ? [credentialStatus(planned, seen, entry, needy.has(planned.name), guarded)]
       : [];
   });
+  const besides = [
+    ...(isStoreChosen ? [] : strayed(report, runs)),
+    ...serviceProblems(services, runs.success?.time, now),
+  ];
   return {
     format: 1,
     command: 'status',
     time: iso(now),
-    exitCode: report.exitCode,
+    exitCode: report.exitCode === 0 && besides.length > 0 ? 1 : report.exitCode,
     host,
     store: {
       ...report.store,
@@ -138,7 +146,7 @@ export function statusOf({ look, report, host, runs, services, now }: StatusPart
     services,
     off: PLACES.filter((place) => snapshot.places[place].kind === 'off'),
     credentials,
-    problems: problemsOf(report),
+    problems: [...besides, ...problemsOf(report)],
   };
 }
 
@@ -270,17 +278,20 @@ function problemsOf({ held, problems, guard, results, busy }: RunReport): Status
           {
             subject: name,
             reason: 'an older file was put back and is not taken; it is kept in history',
-            remedy: `If it is the one you want: cliproxyapi-sync history ${name}, then restore.`,
+            remedy: `If it is the one you want: \`cliproxyapi-sync history ${shellWord(name)}\`, then restore.`,
           },
         ]
       : [],
+  );
+  const cameBack = results.flatMap(({ plan: { name }, putBack = [] }) =>
+    putBack.map((one) => ({ subject: name, ...putBackWords(name, one) })),
   );
   const guarded = guard
     ? [
         {
           subject: 'the mass-deletion guard',
           reason: `holds ${guard.names.length} of ${guard.total} deletions back (${guard.names.join(', ')})`,
-          remedy: `If they are meant to go: cliproxyapi-sync forget ${guard.names.join(' ')}`,
+          remedy: `\`cliproxyapi-sync sync\` puts the files back. If they are meant to go: \`cliproxyapi-sync forget ${guard.names.map(shellWord).join(' ')}\``,
         },
       ]
     : [];
@@ -294,6 +305,20 @@ function problemsOf({ held, problems, guard, results, busy }: RunReport): Status
     ...problems.map(({ subject, reason, remedy }) => ({ subject, reason, remedy })),
     ...guarded,
     ...stale,
+    ...cameBack,
+  ];
+}
+
+/** An env file that is gone would read as all is well, with a store on this machine that nobody else sees. */
+function strayed({ store }: RunReport, { last }: LastRuns): Status['problems'] {
+  if (last === undefined || last.store === '' || last.store === store.location) return [];
+  return [
+    {
+      subject: 'store',
+      reason: `no variable says which one, so it is a directory of this machine; the last run used ${last.store}`,
+      remedy:
+        "Write the store's variables into the env file (OBJECTSTORE_..., PGSTORE_DSN, GITSTORE_... or LOCALSTORE_PATH). If this directory is meant: `cliproxyapi-sync sync`",
+    },
   ];
 }
 

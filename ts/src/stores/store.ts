@@ -130,8 +130,8 @@ export interface Store {
 
   /**
    * Tries for `doctor` what a run would rely on: writes something that no program reads, on a key that no credential
-   * has, finds out anew how far conditions can be trusted, and removes it again. Only where the store is present.
-   * Absent where `prepare` shows as much.
+   * has, finds out anew how far conditions can be trusted, and removes it again. Where that would be seen by others
+   * (Git), it asks for the right to write alone. Only where the store is present. Absent where `prepare` shows as much.
    *
    * @throws StoreError as a write would.
    */

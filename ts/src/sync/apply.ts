@@ -12,6 +12,7 @@ import { newWork, type Written } from './apply/work.ts';
 import { nextDeletions, nextEntry, nextMarkers, type Outcome } from './base.ts';
 import type { Base, CredentialPlan, LocalPlace, Plan, Snapshot } from './model.ts';
 import { effectiveBase } from './plan.ts';
+import type { PutBack } from './put-back.ts';
 import { baseFor } from './rules/change.ts';
 import type { State } from './state.ts';
 
@@ -42,6 +43,8 @@ export interface CredentialResult {
   readonly outcome: 'done' | 'lost' | 'failed';
   /** What failed, as a sentence, with the remedy in it. */
   readonly failures: readonly string[];
+  /** Versions that had come back, and were replaced again. */
+  readonly putBack?: readonly PutBack[];
 }
 
 export interface ApplyReport {

@@ -147,11 +147,13 @@ function outcomeOf(error: unknown, path: string): LocalOutcome {
   return { kind: 'failed', reason: `${path}: ${FAILURES[code] ?? code}` };
 }
 
+const RIGHTS = '`cliproxyapi-sync doctor` says how to correct the rights; then run again';
+
 const FAILURES: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full (ENOSPC); free some space and run again',
   EDQUOT: 'the disk quota is used up (EDQUOT); free some space and run again',
-  EACCES: 'this user may not write there (EACCES); correct the rights and run again',
-  EPERM: 'this user may not write there (EPERM); correct the rights and run again',
+  EACCES: `this user may not write there (EACCES); ${RIGHTS}`,
+  EPERM: `this user may not write there (EPERM); ${RIGHTS}`,
   EROFS: 'the file system is read-only (EROFS)',
   ENAMETOOLONG: 'the name is too long for this file system (ENAMETOOLONG)',
   ENOTDIR: 'a file has the name of one of the folders above it (ENOTDIR)',

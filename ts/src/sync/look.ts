@@ -57,7 +57,6 @@ export interface Look extends RoundView {
   /** The store's id; undefined where it has no marker yet. */
   readonly storeId: string | undefined;
   readonly local: Readonly<Record<LocalPlace, LocalListing | undefined>>;
-  readonly directories: Readonly<Record<LocalPlace, string | undefined>>;
 }
 
 /**

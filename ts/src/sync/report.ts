@@ -1,4 +1,5 @@
 /** What one run did and left, as data: `terminal/report.ts` shows it. */
+import { join } from 'node:path';
 import type { CredentialName } from '../credential/name.ts';
 import type { Store, StoreError } from '../stores/store.ts';
 import type { CredentialResult } from './apply.ts';
@@ -13,7 +14,7 @@ import {
   type Problem,
   type Snapshot,
 } from './model.ts';
-import { placeName } from './words.ts';
+import { placeName, shellWord } from './words.ts';
 
 export interface RunReport {
   /** 0 done, 1 something failed or was refused, 75 try again, 78 configuration. */
@@ -56,6 +57,8 @@ export interface RoundView {
   readonly guard: GuardReport | undefined;
   readonly storeError: StoreError | undefined;
   readonly stateProblems: readonly Problem[];
+  /** Where the local places are; undefined: not used, or left alone for now. */
+  readonly directories: Readonly<Record<LocalPlace, string | undefined>>;
 }
 
 /** The report of a run that got as far as looking; `last` is undefined if it did not. */
@@ -130,14 +133,20 @@ function placeProblems(snapshot: Snapshot): readonly Problem[] {
         subject: `the ${placeName(place)}`,
         place,
         reason: `is left alone: ${state.reason}`,
-        remedy: 'Correct that and run again; nothing was deleted.',
+        remedy: 'Nothing was deleted. `cliproxyapi-sync doctor` says what to type; then run again.',
       },
     ];
   });
 }
 
 /** Files and objects that are no credentials, or cannot be read, and were not put right by this run. */
-function sightingProblems({ snapshot }: RoundView, results: readonly CredentialResult[]): readonly Problem[] {
+function sightingProblems(
+  { snapshot, plan, directories }: RoundView,
+  results: readonly CredentialResult[],
+): readonly Problem[] {
+  const hasWinner = new Set(
+    plan.credentials.flatMap(({ name, decision }) => (decision.kind === 'spread' ? [name] : [])),
+  );
   const healed = new Set(
     results.flatMap(({ plan: { name, actions }, outcome }) =>
       outcome === 'done'
@@ -152,13 +161,35 @@ function sightingProblems({ snapshot }: RoundView, results: readonly CredentialR
       const sighting = seen[place];
       if ((sighting.kind !== 'invalid' && sighting.kind !== 'unreadable') || healed.has(`${place} ${name}`))
         return [];
+      const directory = place === 'auth' || place === 'ccs' ? directories[place] : undefined;
+      const path = directory === undefined ? undefined : shellWord(join(directory, ...name.split('/')));
       const remedy =
         sighting.kind === 'invalid'
-          ? 'It is not copied anywhere, and nothing is deleted for it. If it stays so, log in again or put a good copy there.'
-          : 'It is left alone. Put a regular, readable file there, or move it away.';
+          ? invalidRemedy(path, hasWinner.has(name))
+          : unreadableRemedy(path, sighting.reason);
       return [{ subject: name, place, reason: sighting.reason, remedy }];
     }),
   );
+}
+
+/** `path`: of a local file, as a shell takes it. `hasWinner`: another place has a good version. */
+function invalidRemedy(path: string | undefined, hasWinner: boolean): string {
+  const left = 'It is not copied anywhere, and nothing is deleted for it.';
+  if (hasWinner)
+    return `${left} Wait a minute, in case it is still being written; then \`cliproxyapi-sync sync\` puts the last good version back.`;
+  if (path === undefined) return `${left} Log in again, or put a good copy there.`;
+  return `${left} Log in again, or put a good copy there; or move it away: \`mv ${path} ${path}.away\``;
+}
+
+/** To move it away would read as a deletion, so what is right comes first. */
+function unreadableRemedy(path: string | undefined, reason: string): string {
+  const left = 'It is left alone.';
+  if (path === undefined) return `${left} Put a regular, readable file there, or move it away.`;
+  if (/symbolic link/.test(reason))
+    return `${left} Put a regular file in the place of the link: \`cp -L ${path} ${path}.tmp && mv -f ${path}.tmp ${path}\``;
+  if (/EACCES|EPERM/.test(reason))
+    return `${left} Take it over: \`sudo chown "$(id -un)" ${path} && chmod 600 ${path}\``;
+  return `${left} Put a regular, readable file there, or move it away.`;
 }
 
 /** The report of a run that did not begin. */

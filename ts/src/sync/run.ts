@@ -12,6 +12,7 @@ import { removeLeftovers, writeMarker } from './local-write.ts';
 import { type LookRequest, look } from './look.ts';
 import { type GuardReport, LOCAL_PLACES, type LocalPlace, type Snapshot } from './model.ts';
 import { besideProxy, findNativeProxy } from './native-proxy.ts';
+import { putBackBy } from './put-back.ts';
 import { emptyReport, makeReport, type RoundView, type RunReport } from './report.ts';
 import { type HistoryKeep, tidyHistory } from './retention.ts';
 import type { State } from './state.ts';
@@ -144,12 +145,17 @@ async function round(
   const seen = await look(request, state, store);
   const { base, plan: made, guard, local, directories, stateProblems, storeId } = seen;
   let { snapshot, storeError } = seen;
+  const seenFirst = snapshot;
+  const withPutBack = (result: CredentialResult): CredentialResult => ({
+    ...result,
+    putBack: putBackBy(result.plan, base, seenFirst),
+  });
   if (dryRun) {
     for (const planned of made.credentials) {
       if (planned.actions.length > 0)
-        results.set(planned.name, { plan: planned, outcome: 'done', failures: [] });
+        results.set(planned.name, withPutBack({ plan: planned, outcome: 'done', failures: [] }));
     }
-    return { snapshot, plan: made, guard, storeError, stateProblems, lost: [], again: false };
+    return { snapshot, plan: made, guard, storeError, stateProblems, directories, lost: [], again: false };
   }
 
   checkpoint();
@@ -176,7 +182,7 @@ async function round(
       if (result.outcome === 'lost') lost.push(name);
       else {
         results.delete(name);
-        results.set(name, result);
+        results.set(name, withPutBack(result));
       }
       onEvent?.({ kind: 'progress', done, total });
     },
@@ -197,6 +203,7 @@ async function round(
     guard,
     storeError,
     stateProblems,
+    directories,
     lost,
     again: (applied.lost && !applied.storeError) || disturbed,
   };

@@ -43,3 +43,8 @@ export function instantWords(instant: number): string {
 export function sentences(...parts: readonly string[]): string {
   return parts.map((part) => (/[.!?]$/.test(part) ? part : `${part}.`)).join(' ');
 }
+
+/** A path or word as a shell takes it, for commands that people copy. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./~-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}

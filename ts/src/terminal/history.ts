@@ -15,7 +15,7 @@ export function overviewLines(
   screen: Screen,
 ): string[] {
   const columns = [
-    { head: 'NAME', shrinksTo: 16 },
+    { head: 'NAME', shrinksTo: 16, keepsEnd: true },
     { head: 'VERSIONS' },
     { head: 'HERE' },
     { head: 'OLDEST' },

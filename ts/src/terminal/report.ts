@@ -1,8 +1,9 @@
 /** One run's report, for people and as JSON. */
 import type { CredentialResult } from '../sync/apply.ts';
 import type { Action, Place } from '../sync/model.ts';
+import { putBackWords } from '../sync/put-back.ts';
 import type { RunReport } from '../sync/run.ts';
-import { placeName, placeNames, sentences, shortId } from '../sync/words.ts';
+import { placeName, placeNames, sentences, shellWord, shortId } from '../sync/words.ts';
 import type { LogEntry, LogLevel } from './log-entry.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -68,7 +69,7 @@ export function reportLines(command: string, report: RunReport, dryRun: boolean)
       level: 'error',
       kind: 'guard',
       message: `the mass-deletion guard held: ${names.length} of ${total} credentials would be deleted (${names.join(', ')})`,
-      remedy: `Nothing was deleted. If some are meant to go: delete them again, then run cliproxyapi-sync sync --allow-delete ${names.join(' ')}`,
+      remedy: `Nothing was deleted. If they are meant to go: \`cliproxyapi-sync forget ${names.map(shellWord).join(' ')}\``,
     });
   }
   for (const weakness of report.weaknesses)
@@ -87,7 +88,7 @@ export function reportLines(command: string, report: RunReport, dryRun: boolean)
   }
   if (report.stopped !== undefined) {
     const message = `stopped: ${report.stopped}`;
-    lines.push({ level: 'error', kind: 'stopped', message, remedy: 'Run it again.' });
+    lines.push({ level: 'error', kind: 'stopped', message, remedy: RUN_AGAIN });
   }
   if (report.busy !== undefined)
     lines.push({
@@ -101,6 +102,8 @@ export function reportLines(command: string, report: RunReport, dryRun: boolean)
     lines.push({ level: 'info', kind: 'summary', message: summary(command, report, dryRun) });
   return lines;
 }
+
+const RUN_AGAIN = 'Run it again; `cliproxyapi-sync doctor` says if something is in the way.';
 
 /** What `--json` prints; `format` rises when a reader would have to change. */
 export function reportJson(command: string, report: RunReport, dryRun: boolean): object {
@@ -133,7 +136,10 @@ export function reportJson(command: string, report: RunReport, dryRun: boolean):
   };
 }
 
-function resultLines({ plan, outcome, failures }: CredentialResult, dryRun: boolean): ReportLine[] {
+function resultLines(
+  { plan, outcome, failures, putBack = [] }: CredentialResult,
+  dryRun: boolean,
+): ReportLine[] {
   const { name, decision, actions } = plan;
   const reason = reasonOf(decision);
   const lines = failures.map(
@@ -174,8 +180,12 @@ function resultLines({ plan, outcome, failures }: CredentialResult, dryRun: bool
     const done = `kept ${where}: version ${shortId(kept.version.id)}`;
     change('debug', `${name}: ${done} (${kept.reason})`, done, kept.reason);
   }
+  for (const one of putBack) {
+    const { reason: why, remedy } = putBackWords(name, one);
+    change('info', `${name}: ${why}. ${remedy}`, 'put back', why);
+  }
   if (decision.kind === 'spread' && decision.stale) {
-    const message = `${name}: an older file was put back and not taken; it is kept in history. If it is the one you want: cliproxyapi-sync history ${name}, then restore.`;
+    const message = `${name}: an older file was put back and not taken; it is kept in history. If it is the one you want: \`cliproxyapi-sync history ${shellWord(name)}\`, then restore.`;
     change('warning', message, 'not taken', 'an older file was put back');
   }
   return lines;

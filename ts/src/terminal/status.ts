@@ -2,7 +2,7 @@
 import { printable } from '../credential/name.ts';
 import type { CredentialStatus, Mark, RunStatus, Status } from '../status/status.ts';
 import { PLACES, type Place } from '../sync/model.ts';
-import { placeName } from '../sync/words.ts';
+import { placeName, shellWord } from '../sync/words.ts';
 import { fromNow, localTime } from './ago.ts';
 import { paint, type Screen, type Tone } from './screen.ts';
 import { type Cell, type Column, cut, drawTable } from './table.ts';
@@ -53,9 +53,9 @@ export function statusLines(status: Status, screen: Screen, all: boolean): strin
 
   const columns: Column[] = [
     { head: '' },
-    { head: 'ACCOUNT', shrinksTo: 12 },
+    { head: 'ACCOUNT', shrinksTo: 12, keepsEnd: true },
     { head: 'PROVIDER', shrinksTo: 8, ...(!wide && { most: LONGEST_PROVIDER }) },
-    ...(wide ? [{ head: 'NAME', shrinksTo: 16 }] : []),
+    ...(wide ? [{ head: 'NAME', shrinksTo: 16, keepsEnd: true }] : []),
     { head: 'STATE' },
     { head: 'REFRESHED' },
     { head: 'EXPIRES' },
@@ -85,20 +85,24 @@ export function statusLines(status: Status, screen: Screen, all: boolean): strin
     '',
     ...legend(used, wide ? [] : places, screen),
     ...problems(status, screen),
+    ...bringBack(shown, screen),
     summary(status, shown, hidden, screen),
+    ...(status.exitCode === 0
+      ? []
+      : [paint('`cliproxyapi-sync doctor` looks closer, and says what to type.', 'dim', screen)]),
   ].filter((line, index, lines) => line !== '' || lines[index - 1] !== '');
 }
 
 function header(status: Status, now: number, screen: Screen): string[] {
   const { store, host, lastRun, lastSuccess, services } = status;
-  const reach = store.reachable ? '' : `  ${paint('out of reach', 'bad', screen)}`;
+  const reach = store.reachable ? '' : `  ${paint(awayWords(status), 'bad', screen)}`;
   const when = (run: RunStatus) =>
     `${run.command} ${fromNow(Date.parse(run.time), now)} (${localTime(Date.parse(run.time))})`;
   const failed =
     lastRun && lastRun.exitCode !== 0
       ? `  ${paint(`the last one, ${when(lastRun)}, ended with ${lastRun.exitCode}`, 'bad', screen)}`
       : '';
-  const room = Math.max(20, screen.columns - 10 - (store.reachable ? 0 : 14));
+  const room = Math.max(20, screen.columns - 10 - (store.reachable ? 0 : awayWords(status).length + 2));
   const line = (name: string, text: string) => `${paint(name.padEnd(8), 'dim', screen)}  ${text}`;
   return [
     line('host', cut(printable(host), room, screen)),
@@ -112,17 +116,27 @@ function header(status: Status, now: number, screen: Screen): string[] {
   ];
 }
 
+/** A store that refuses is there, and of no more use for it. */
+function awayWords({ exitCode }: Status): string {
+  return exitCode === 75 ? 'out of reach' : 'cannot be used';
+}
+
 function folded(first: string, second: string, screen: Screen): string[] {
   if (second === '') return [first];
   return screen.columns >= WIDE ? [`${first}${second}`] : [first, `${' '.repeat(8)}${second}`];
 }
 
-function servicesWords({ manager, services }: Status['services'], room: number, screen: Screen): string {
+function servicesWords(
+  { manager, scope, services }: Status['services'],
+  room: number,
+  screen: Screen,
+): string {
   if (manager === 'none') return 'none run by systemd or launchd';
+  const who = scope === 'system' ? `${manager} (system)` : manager;
   const wrong = services.filter(({ failed, stopped }) => failed || stopped);
-  if (wrong.length === 0) return `${manager}: ${services.length} in order`;
+  if (wrong.length === 0) return `${who}: ${services.length} in order`;
   const names = wrong.map(({ name, failed }) => `${name} ${failed ? 'failed' : 'is stopped'}`).join(', ');
-  return paint(cut(printable(`${manager}: ${names}`), room, screen), 'bad', screen);
+  return paint(cut(printable(`${who}: ${names}`), room, screen), 'bad', screen);
 }
 
 function glyph(one: CredentialStatus, now: number, screen: Screen): Cell {
@@ -176,8 +190,19 @@ function problems({ problems: all, store }: Status, screen: Screen): string[] {
   ]);
 }
 
+/** For who looks here for a login that is gone. */
+function bringBack(shown: readonly CredentialStatus[], screen: Screen): string[] {
+  const deleted = shown.filter(
+    ({ state, needsPerson, deletedAt }) => state === 'deleted' && !needsPerson && deletedAt !== null,
+  );
+  if (deleted.length === 0) return [];
+  const names = deleted.length > 3 ? '' : deleted.map(({ name }) => ` ${shellWord(name)}`).join('');
+  const what = deleted.length === 1 ? 'it' : names === '' ? 'all that was deleted' : 'them';
+  return [paint(`to bring ${what} back: \`cliproxyapi-sync restore --deleted${names}\``, 'dim', screen)];
+}
+
 function summary(
-  { credentials }: Status,
+  { credentials, store, exitCode, problems: wrong }: Status,
   shown: readonly CredentialStatus[],
   hidden: number,
   screen: Screen,
@@ -189,9 +214,13 @@ function summary(
   const [words, tone]: [string, Tone] =
     needy > 0
       ? [`${needy} ${needy === 1 ? 'needs' : 'need'} you`, 'bad']
-      : waiting > 0
-        ? [`${waiting} for the next sync`, 'soon']
-        : ['all in step', 'ok'];
+      : !store.reachable
+        ? [`the store ${exitCode === 75 ? 'is out of reach' : 'cannot be used'}`, 'bad']
+        : exitCode !== 0
+          ? [`${wrong.length} ${wrong.length === 1 ? 'problem' : 'problems'}`, 'bad']
+          : waiting > 0
+            ? [`${waiting} for the next sync; now: \`cliproxyapi-sync sync\``, 'soon']
+            : ['all in step', 'ok'];
   const more = hidden > 0 ? `; ${hidden} deleted earlier (--all)` : '';
   return `${count}, ${paint(words, tone, screen)}${more}`;
 }

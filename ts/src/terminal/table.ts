@@ -9,6 +9,8 @@ export interface Column {
   readonly shrinksTo?: number;
   /** It is never wider. */
   readonly most?: number;
+  /** It is cut in its middle: names that begin alike are told apart by their ends. */
+  readonly keepsEnd?: boolean;
   /** It breaks into lines at words, instead of being cut. */
   readonly wraps?: boolean;
 }
@@ -54,10 +56,11 @@ export function drawTable(
   });
   table.push(columns.map(({ head }, index) => paint(cut(head, widths[index] ?? 0, screen), 'dim', screen)));
   for (const row of safe) {
-    const lines = columns.map(({ wraps }, index) => {
+    const lines = columns.map(({ wraps, keepsEnd }, index) => {
       const { text = '' } = row[index] ?? {};
       const width = widths[index] ?? 0;
-      return wraps ? wrap(text, width, screen) : [cut(text, width, screen)];
+      if (wraps) return wrap(text, width, screen);
+      return [(keepsEnd ? cutMiddle : cut)(text, width, screen)];
     });
     for (let line = 0; line < Math.max(1, ...lines.map(({ length }) => length)); line++) {
       table.push(columns.map((_, index) => painted(lines[index]?.[line] ?? '', row[index], screen)));
@@ -88,6 +91,17 @@ export function cut(text: string, width: number, { unicode }: Pick<Screen, 'unic
     kept += segment;
   }
   return width < 1 ? '' : kept + mark;
+}
+
+/** As `cut`, with the end of the text kept, and as much of its beginning as there is room for. */
+export function cutMiddle(text: string, width: number, screen: Pick<Screen, 'unicode'>): string {
+  if (stringWidth(text) <= width || width < 5) return cut(text, width, screen);
+  let end = '';
+  for (const { segment } of [...SEGMENTS.segment(text)].reverse()) {
+    if (stringWidth(segment + end) > Math.floor(width / 2)) break;
+    end = segment + end;
+  }
+  return cut(text, width - stringWidth(end), screen) + end;
 }
 
 const SEGMENTS = new Intl.Segmenter('en', { granularity: 'grapheme' });

@@ -1,4 +1,5 @@
 import { parseCredential, sha256 } from '../../credential/version.ts';
+import { errorCode } from '../../files/atomic-write.ts';
 import { commitInSteps } from '../commit-all.ts';
 import { historyMetadataKey, metadataBytes } from '../history-metadata.ts';
 import { asideKey, historyKey, objectKey } from '../layout.ts';
@@ -21,8 +22,28 @@ export async function commitInDirectory(
         ? put(files, held, key, object.bytes, object.seen)
         : remove(files, held, key, object.seen);
     },
-    explain: (error, step) => fileError(error, `write the ${step} step of ${change.name}`, files.root),
+    explain: (error, step) =>
+      sharesName(error, change.name, files.root) ??
+      fileError(error, `write the ${step} step of ${change.name}`, files.root),
   });
+}
+
+/** A credential `a.json` and one `a.json/b.json` need a file and a folder of one name, also for their tombstones. */
+function sharesName(error: unknown, name: string, root: string): StoreError | undefined {
+  if (!['ENOTDIR', 'EEXIST', 'EISDIR', 'ENOTEMPTY'].includes(errorCode(error) ?? '')) return undefined;
+  const above = /^(?<other>.*?\.json)\//.exec(name)?.groups?.other;
+  if (above !== undefined) {
+    return new StoreError(
+      'refused',
+      `${name} cannot be recorded in ${root}: there is, or was, a credential ${above} too, and a directory store has no room for a file and a folder of one name.`,
+      `Rename the folder ${above} on the machine that has it, so that its name does not end in .json.`,
+    );
+  }
+  return new StoreError(
+    'refused',
+    `${name} cannot be recorded in ${root}: there is, or was, a credential in a folder of that name, and a directory store has no room for a file and a folder of one name.`,
+    'Rename the file, or the folder, on the machine that has it.',
+  );
 }
 
 async function keep(

@@ -53,6 +53,20 @@ export async function push(
   throw gitError(answer, 'push to', context);
 }
 
+/**
+ * Finds out whether this user may push, without pushing: the server asks for the right to write before it says what it
+ * has. What it decides later, a protected branch or a hook, shows only when something is written.
+ *
+ * @throws StoreError if not.
+ */
+export async function tryPush(cache: Cache, commit: string, context: ErrorContext): Promise<void> {
+  const args = ['push', '--dry-run', '--quiet', '--porcelain', '--no-verify', context.options.url];
+  const answer = await cache.remote([...args, `${commit}:refs/heads/${RECORDS_BRANCH}-probe`]);
+  if (answer.code === 0 && !answer.ended) return;
+  if (!answer.ended && isLocalFailure(answer.stderr)) throw new CacheDamaged(answer.stderr);
+  throw gitError(answer, 'push to', context);
+}
+
 const LOST =
   /stale info|failed to (update|lock) ref|cannot lock ref|unable to (lock|update)|incorrect old value|reference already exists|fetch first|remote ref updated since checkout|but expected/;
 

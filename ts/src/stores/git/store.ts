@@ -3,6 +3,7 @@ import { parseCredential } from '../../credential/version.ts';
 import { commitAll } from '../commit-all.ts';
 import { AREA_PREFIX, CONFIG_KEY, historyKey, MARKER_KEY, objectKey } from '../layout.ts';
 import { markerBytes, parseMarker, recallMarker, rememberMarker } from '../marker.ts';
+import { serverClock } from '../server-clock.ts';
 import {
   type ListedObject,
   MAX_OBJECT_BYTES,
@@ -31,6 +32,7 @@ import { readObjects } from './objects.ts';
 import { DEFAULT_LIMITS, type GitOptions } from './options.ts';
 import { gitProgram } from './program.ts';
 import { draftPrune, readPruned } from './prune.ts';
+import { tryPush } from './push.ts';
 import { checkVersion } from './version.ts';
 import { gitWriter } from './write.ts';
 
@@ -250,6 +252,16 @@ export function gitStore(options: GitOptions, memory: StoreMemory): Store {
         : []),
     ],
 
+    tryOut: () =>
+      withCache(async () => {
+        const { credentials, records } = known ?? (await look());
+        const commit = (credentials ?? records)?.commit;
+        // Nobody knows whether a branch may be made in an empty repository without making one.
+        if (commit !== undefined) await tryPush(cache, commit, context);
+      }),
+
+    clock: async () => (/^https?:/i.test(options.url) ? serverClock(withoutUser(options.url)) : undefined),
+
     async close() {
       await program.close();
       await cache.close();
@@ -316,6 +328,14 @@ function shortUrl(url: string): string {
   if (url.startsWith('/') || url.startsWith('file:')) return url;
   if (!url.includes('://')) return `${hostOf(url)}/${url.slice(url.indexOf(':') + 1).replace(/^\/+/, '')}`;
   return `${hostOf(url)}${new URL(url).pathname}`.replace(/\/+$/, '');
+}
+
+/** `fetch` takes no URL with a user in it; nothing is asked that needs one. */
+function withoutUser(text: string): URL {
+  const url = new URL(text);
+  url.username = '';
+  url.password = '';
+  return url;
 }
 
 function damaged(directory: string, cause: Error): StoreError {

@@ -51,6 +51,9 @@ interface Explanation {
   readonly remedy: string;
 }
 
+/** Network time, where it is off. */
+const SET_CLOCK =
+  process.platform === 'darwin' ? '`sudo sntp -sS time.apple.com`' : '`sudo timedatectl set-ntp true`';
 const LATER = 'Nothing was lost. It is tried again at the next run.';
 const KEYS = 'Check OBJECTSTORE_ACCESS_KEY and OBJECTSTORE_SECRET_KEY against what the provider shows.';
 
@@ -146,7 +149,7 @@ function explainCode(error: unknown, context: ErrorContext): Explanation | undef
     case 'RequestInTheFuture':
       return refused(
         `the clock of this machine is ${skew(error)} that of the server`,
-        'Set the clock (turn on network time), then run again.',
+        `Set the clock: ${SET_CLOCK}; then run again.`,
       );
     case 'NoSuchBucket':
       return refused(

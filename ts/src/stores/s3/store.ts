@@ -4,6 +4,7 @@ import { glanceOf } from '../glance.ts';
 import { AREA_PREFIX, historyKey, MARKER_KEY, objectKey, SYNC_PREFIX } from '../layout.ts';
 import { recallMarker } from '../marker.ts';
 import { forEachParallel } from '../parallel.ts';
+import { serverClock } from '../server-clock.ts';
 import {
   type ListedObject,
   MAX_OBJECT_BYTES,
@@ -17,7 +18,6 @@ import {
 import { type Blame, blameForReads, blameForWrites } from './blame.ts';
 import { type GetAnswer, openBucket } from './bucket.ts';
 import { DEFAULT_TIMEOUTS, MAX_PARALLEL, s3Client } from './client.ts';
-import { serverClock } from './clock.ts';
 import { commitChange, RECORDED } from './commit.ts';
 import { commitConfig, readConfig, readConfigHistory } from './config.ts';
 import { weaknessesOf } from './dialect.ts';
@@ -155,7 +155,7 @@ export function s3Store(options: S3Options, memory: StoreMemory): Store {
 
     tryOut: () => preparation.probeAgain(),
 
-    clock: () => serverClock(endpoint),
+    clock: () => serverClock(endpoint.url),
 
     async close() {
       bucket.close();

@@ -1,13 +1,11 @@
-import type { Endpoint } from './endpoint.ts';
-
 /** Milliseconds. */
 const TIMEOUT = 5_000;
 
 /**
- * The server's clock, from the `Date` of an answer, whatever it answers: nothing is signed, so a clock that is wrong
+ * The clock of a server that speaks HTTP, from the `Date` of an answer, whatever it answers: nothing is signed, so a clock that is wrong
  * here is in nobody's way. To the second.
  */
-export async function serverClock({ url }: Endpoint): Promise<number | undefined> {
+export async function serverClock(url: string | URL): Promise<number | undefined> {
   try {
     const answer = await fetch(url, {
       method: 'HEAD',
