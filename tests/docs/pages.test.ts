@@ -128,8 +128,8 @@ describe('commands', () => {
   });
 });
 
-/** Options of git, which the pages explain. */
-const OTHERS = ['--force-with-lease', '--claude-login'];
+/** Options of other programs, of which the pages speak. */
+const OTHERS = ['--force-with-lease', '--claude-login', '--delete'];
 
 describe('variables', () => {
   const known = new Set<string>([
