@@ -5,7 +5,7 @@ TS := ts
 
 NIX := nix --extra-experimental-features 'nix-command flakes'
 
-.PHONY: help demo test prove bench watch-idle bundles check types lint coverage mutation format clean build switch status rollback unswitch dependencies deps-hash
+.PHONY: help demo test prove bench watch-idle bundles docs share check types lint coverage mutation format clean build switch status rollback unswitch dependencies deps-hash
 
 help:
 	@echo "make demo      two homes, one store: the main job in half a minute, checked"
@@ -14,6 +14,8 @@ help:
 	@echo "make bench     figures against the shell scripts' way (BENCH_JSON=file for JSON)"
 	@echo "make watch-idle   what watch costs at rest, in ten minutes"
 	@echo "make bundles   ts/dist/*.mjs"
+	@echo "make docs      docs/reference, from the sources; its Nix options with NIXPKGS_TREE=/path/to/nixpkgs"
+	@echo "make share     ts/share/: man pages and completions, which the Nix package has too"
 	@echo "make build     the Nix package, result/"
 	@echo "make switch    run the services on this machine; with FLAKE=... the host's own switch"
 	@echo "make status    which of them run, and how their last runs ended"
@@ -36,6 +38,12 @@ $(VENV)/.done: tests/requirements.txt
 
 bundles: $(TS)/node_modules/.package-lock.json
 	@cd $(TS) && npx tsx build.ts
+
+docs: $(TS)/node_modules/.package-lock.json
+	@cd $(TS) && npx tsx docs.ts
+
+share: $(TS)/node_modules/.package-lock.json
+	@cd $(TS) && npx tsx share.ts share
 
 demo: bundles $(VENV)/.done
 	@node $(TS)/node_modules/tsx/dist/cli.mjs tests/demo/demo.ts
@@ -97,4 +105,4 @@ deps-hash:
 	@nix/deps-hash.sh --write && cat nix/deps.json
 
 clean:
-	rm -rf $(TS)/dist $(TS)/node_modules $(VENV)
+	rm -rf $(TS)/dist $(TS)/share $(TS)/node_modules $(VENV)

@@ -147,6 +147,13 @@ in
     user = mkOption {
       type = types.nullOr types.str;
       default = user;
+      defaultText =
+        if onNixos then
+          user
+        else
+          lib.literalExpression (
+            if host == "nix-darwin" then "config.system.primaryUser" else "config.home.username"
+          );
       description = "User that the services run as. Not in home-manager.";
     };
 

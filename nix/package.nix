@@ -36,7 +36,7 @@ stdenv.mkDerivation {
   # Not lib.fileset: Nix before 2.14 has not what it needs.
   src = lib.sourceByRegex ../ts [
     "src(/.*)?"
-    "build\\.ts"
+    "(build|share)\\.ts"
     "package\\.json"
     "tsconfig\\.json"
   ];
@@ -54,10 +54,12 @@ stdenv.mkDerivation {
     # The build script is TypeScript, and not every Node reads that.
     esbuild build.ts --format=esm --platform=node --log-level=warning --outfile=build.mjs
     ESBUILD=$(command -v esbuild) node build.mjs
+    # Man pages and completions, from the sources: a command or option that is added there is in them.
+    esbuild share.ts --bundle --format=cjs --platform=node --log-level=warning --outfile=share.cjs \
+      --define:PROGRAM_VERSION='"${version}"'
     runHook postBuild
   '';
 
-  # From the sources, so that a command or option that is added there is completed here.
   installPhase = ''
     runHook preInstall
     mkdir -p $out/lib/cliproxyapi-sync
@@ -69,7 +71,7 @@ stdenv.mkDerivation {
     )
     for program in hydrate backup start cliproxyapi-sync; do install_program $program $program; done
     install_program cliproxyapi wrapper
-    node ${./shell-files.mjs} dist $out/share
+    node share.cjs $out/share
     runHook postInstall
   '';
 

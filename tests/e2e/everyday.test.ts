@@ -377,7 +377,12 @@ describe.skipIf(!s3Server)('the store out of reach', () => {
     });
     const words = await all(home, 'status');
     expect(words.stdout).toMatch(/^store .*out of reach$/m);
-    expect((await all(home, 'history', 'b.json')).code).toBe(75);
+    const history = await all(home, 'history', 'b.json');
+    expect(history.code).toBe(75);
+    // It is in the store's history, which cannot be read now: neither new nor missing there.
+    expect(history.stdout).toMatch(
+      /^\* {2}- .* last agreed on with the store, whose history is out of reach$/m,
+    );
     for (const args of [
       ['restore', 'a.json', '--yes'],
       ['forget', 'a.json', '--yes'],

@@ -48,6 +48,8 @@ run('the flake, with the tree for its nixpkgs', () => {
       for (const path of [
         ...['hydrate', 'backup', 'start', 'cliproxyapi', 'cliproxyapi-sync'].map((name) => `bin/${name}`),
         'share/man/man1/cliproxyapi-sync.1.gz',
+        'share/man/man1/cliproxyapi-sync-restore.1.gz',
+        'share/man/man1/cliproxyapi.1.gz',
         'share/bash-completion/completions/cliproxyapi-sync.bash',
         'share/zsh/site-functions/_cliproxyapi-sync',
         'share/fish/vendor_completions.d/cliproxyapi-sync.fish',

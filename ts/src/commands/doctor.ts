@@ -6,7 +6,8 @@ import type { Machine } from '../services/switch.ts';
 import { SettingsError } from '../settings/settings-error.ts';
 import { doctorJson, printResult, printVerdict } from '../terminal/doctor.ts';
 import type { Terminal } from '../terminal/terminal.ts';
-import { type Act, type CommonOptions, commonOptions, STORE_KINDS } from './options.ts';
+import { withHelp } from './command-help.ts';
+import { type Act, type CommonOptions, commonOptions, EXIT, STORE_KINDS } from './options.ts';
 import { machineFor } from './services.ts';
 
 interface DoctorOptions extends CommonOptions {
@@ -15,27 +16,25 @@ interface DoctorOptions extends CommonOptions {
 
 /** The command line of `doctor`. */
 export function defineDoctor(act: Act): Command {
-  return commonOptions(new Command('doctor'))
+  const command = commonOptions(new Command('doctor'))
     .description('Looks at everything that can be wrong on this machine, and says what to type.')
     .option(
       '--fix',
       'put right what is safe to put right: rights, missing directories, what killed runs left',
     )
     .option('--json', 'print one JSON document on stdout')
-    .addHelpText(
-      'after',
-      `
-Nothing is changed but by --fix, and but for what the checks themselves need for a moment: an object below
-sync/probe/ in the store, and a hidden file in the watched directories, where services wait for changes.
-
-Exit codes: 0 all is well, or there are warnings; 1 something failed; 75 only the store is out of reach;
-78 something is configured wrongly.
-
-Examples:
-  cliproxyapi-sync doctor
-  cliproxyapi-sync doctor --fix`,
-    )
     .action((options: DoctorOptions) => act(options, (terminal) => doctorCommand(options, terminal)));
+  return withHelp(command, {
+    notes: `Nothing is changed but by --fix, and but for what the checks themselves need for a moment: an object below
+sync/probe/ in the store, and a hidden file in the watched directories, where services wait for changes.`,
+    exitCodes: {
+      [EXIT.done]: 'all is well, or there are warnings',
+      [EXIT.failed]: 'something failed',
+      [EXIT.tryAgain]: 'only the store is out of reach',
+      [EXIT.configuration]: 'something is configured wrongly',
+    },
+    examples: [['cliproxyapi-sync doctor'], ['cliproxyapi-sync doctor --fix']],
+  });
 }
 
 /** `doctor`: makes all checks. */

@@ -7,6 +7,7 @@ import { placeNames } from '../sync/words.ts';
 import { confirm } from '../terminal/confirm.ts';
 import { printReport, reportJson } from '../terminal/report.ts';
 import type { Terminal } from '../terminal/terminal.ts';
+import { withHelp } from './command-help.ts';
 import { type Act, commonOptions, EXIT, type RunOptions, UsageError } from './options.ts';
 import { looking, resolveName } from './session.ts';
 import { runOnce, settingsFor } from './sync.ts';
@@ -17,7 +18,7 @@ interface ForgetOptions extends RunOptions {
 
 /** The command line of `forget`. */
 export function defineForget(act: Act): Command {
-  return commonOptions(
+  const command = commonOptions(
     new Command('forget')
       .description('Deletes credentials everywhere, on purpose; history keeps them.')
       .argument('<name...>', "a credential's name or email")
@@ -25,19 +26,17 @@ export function defineForget(act: Act): Command {
   )
     .option('--json', 'print one JSON document on stdout')
     .option('--dry-run', 'change nothing, print what would be done')
-    .addHelpText(
-      'after',
-      `
-Each is recorded as deleted in the store first, so other hosts delete it with their next run. The mass-deletion guard
-does not stop it. Nothing is logged out: the provider still honours the tokens.
-
-Examples:
-  cliproxyapi-sync forget claude-old@example.com.json
-  cliproxyapi-sync restore --deleted claude-old@example.com.json    brings it back`,
-    )
     .action((names: string[], options: ForgetOptions) =>
       act(options, (terminal) => forgetCommand(names, options, terminal)),
     );
+  return withHelp(command, {
+    notes: `Each is recorded as deleted in the store first, so other hosts delete it with their next run. The mass-deletion guard
+does not stop it. Nothing is logged out: the provider still honours the tokens.`,
+    examples: [
+      ['cliproxyapi-sync forget claude-old@example.com.json'],
+      ['cliproxyapi-sync restore --deleted claude-old@example.com.json', 'brings it back'],
+    ],
+  });
 }
 
 /** `forget`: asks, and has the planner delete. */

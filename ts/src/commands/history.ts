@@ -6,6 +6,7 @@ import type { Store } from '../stores/store.ts';
 import { historyJson, historyLines, overviewLines } from '../terminal/history.ts';
 import { screenFor } from '../terminal/screen.ts';
 import type { Terminal } from '../terminal/terminal.ts';
+import { withHelp } from './command-help.ts';
 import { type Act, commonOptions, EXIT, type RunOptions } from './options.ts';
 import { looking, resolveName } from './session.ts';
 import { settingsFor } from './sync.ts';
@@ -15,23 +16,23 @@ const MAX_READ = 200;
 
 /** The command line of `history`. */
 export function defineHistory(act: Act): Command {
-  return commonOptions(
+  const command = commonOptions(
     new Command('history')
       .description('Shows what versions there were, and why each was replaced. Writes nothing, anywhere.')
       .argument('[name]', "a credential's name or email; without it, one line for each"),
   )
     .option('--json', 'print one JSON document on stdout')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  cliproxyapi-sync history
-  cliproxyapi-sync history claude-me@example.com.json
-  cliproxyapi-sync restore claude-me@example.com.json --version 3f2a9c    takes one back`,
-    )
     .action((name: string | undefined, options: RunOptions) =>
       act(options, (terminal) => historyCommand(name, options, terminal)),
     );
+  return withHelp(command, {
+    exitCodes: { [EXIT.tryAgain]: 'the store is out of reach: what this host has itself is shown' },
+    examples: [
+      ['cliproxyapi-sync history'],
+      ['cliproxyapi-sync history claude-me@example.com.json'],
+      ['cliproxyapi-sync restore claude-me@example.com.json --version 3f2a9c', 'takes one back'],
+    ],
+  });
 }
 
 /** `history`: with the store out of reach, what this host has itself, and 75. */

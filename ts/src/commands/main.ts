@@ -2,6 +2,8 @@ import { Command, CommanderError } from 'commander';
 import { printable } from '../credential/name.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { VERSION } from '../version.ts';
+import { type Example, type ExitMeanings, withHelp } from './command-help.ts';
+import { defineCompletion, defineListNames } from './completion.ts';
 import { defineDoctor } from './doctor.ts';
 import { defineForget } from './forget.ts';
 import { defineHistory } from './history.ts';
@@ -10,6 +12,7 @@ import {
   type CommonOptions,
   commonOptions,
   EXIT,
+  EXIT_MEANINGS,
   type ExitCode,
   explain,
   type RunOptions,
@@ -50,7 +53,7 @@ async function command(program: ProgramName, args: readonly string[]): Promise<n
   const setExit = (code: number) => {
     exitCode = code;
   };
-  const parser = program === 'cliproxyapi-sync' ? allCommands(setExit) : single(program, setExit);
+  const parser = parserFor(program, setExit);
   try {
     await parser.parseAsync([...args], { from: 'user' });
   } catch (error) {
@@ -68,28 +71,31 @@ async function command(program: ProgramName, args: readonly string[]): Promise<n
 
 type SetExit = (code: number) => void;
 
+/** The command line of a program. The wrapper has none: all of its arguments are the proxy's. */
+export function parserFor(program: Exclude<ProgramName, 'wrapper'>, setExit: SetExit): Command {
+  return program === 'cliproxyapi-sync' ? allCommands(setExit) : single(program, setExit);
+}
+
 function allCommands(setExit: SetExit): Command {
   const root = new Command('cliproxyapi-sync')
     .description("Keeps CLIProxyAPI's OAuth logins safe and in step across machines.")
     .version(`cliproxyapi-sync ${VERSION}`)
-    .addHelpText(
-      'after',
-      `
-Examples:
-  cliproxyapi-sync sync                   bring this machine and the store in step
-  cliproxyapi-sync sync --dry-run         what would be done, and why
-  cliproxyapi-sync exec --claude-login    log in, with a sync before and after
-  cliproxyapi-sync start                  sync, then become the proxy
-  cliproxyapi-sync status                 where each login stands
-  cliproxyapi-sync doctor                 what is wrong here, and what to type
-  cliproxyapi-sync history                what versions there were; restore brings one back
-
-Exit codes: 0 done; 1 something failed or was refused; 2 usage; 75 try again; 78 configuration.`,
-    )
     .exitOverride()
     .showHelpAfterError('(cliproxyapi-sync --help lists the commands)')
     // What follows a command that runs the proxy is the proxy's.
     .enablePositionalOptions();
+  withHelp(root, {
+    exitCodes: EXIT_MEANINGS,
+    examples: [
+      ['cliproxyapi-sync sync', 'bring this machine and the store in step'],
+      ['cliproxyapi-sync sync --dry-run', 'what would be done, and why'],
+      ['cliproxyapi-sync exec --claude-login', 'log in, with a sync before and after'],
+      ['cliproxyapi-sync start', 'sync, then become the proxy'],
+      ['cliproxyapi-sync status', 'where each login stands'],
+      ['cliproxyapi-sync doctor', 'what is wrong here, and what to type'],
+      ['cliproxyapi-sync history', 'what versions there were; restore brings one back'],
+    ],
+  });
   for (const name of ['hydrate', 'backup', 'sync', 'start', 'exec'] as const) {
     const command = define(name, `cliproxyapi-sync ${name}`, setExit).copyInheritedSettings(root);
     root.addCommand(command);
@@ -103,12 +109,17 @@ Exit codes: 0 done; 1 something failed or was refused; 2 usage; 75 try again; 78
     defineMigrate,
     defineServices,
     defineWatch,
+    defineCompletion,
   ];
   for (const defineOther of others) {
     const command = defineOther(async (options, action) => setExit(await act(options, action)));
     root.addCommand(command.copyInheritedSettings(root));
   }
   for (const command of root.commands) addLogFormat(command);
+  root.addCommand(
+    defineListNames(async (options, action) => setExit(await act(options, action))),
+    { hidden: true },
+  );
   return root;
 }
 
@@ -125,13 +136,19 @@ function define(
   setExit: SetExit,
 ): Command {
   const command = commonOptions(new Command(name));
+  withHelp(command, {
+    ...(EXIT_CODES[name] && { exitCodes: EXIT_CODES[name] }),
+    examples: EXAMPLES[name].map(([args, meaning]): Example => {
+      const line = `${typed} ${args}`.trim();
+      return meaning === undefined ? [line] : [line, meaning];
+    }),
+  });
   if (name === 'start' || name === 'exec') {
     return command
       .description(DESCRIPTIONS[name])
       .argument('[arguments...]', "the proxy's own arguments")
       .passThroughOptions()
       .allowUnknownOption()
-      .addHelpText('after', examples(typed, EXAMPLES[name]))
       .action(async (args: string[], options: CommonOptions) => {
         setExit(
           await act(options, (terminal) =>
@@ -148,7 +165,6 @@ function define(
       '--allow-delete <names...>',
       'carry out the deletion of these credentials that the mass-deletion guard held back',
     )
-    .addHelpText('after', examples(typed, EXAMPLES[name]))
     .action(async (options: RunOptions) => {
       setExit(await act(options, (terminal) => syncCommand(name, options, terminal)));
     });
@@ -164,9 +180,13 @@ const DESCRIPTIONS = {
   exec: "Syncs, runs the proxy's program with these arguments, syncs again, and exits with its code.",
 } as const;
 
-/** What follows the command, and what it is good for. */
-type Example = readonly [args: string, meaning?: string];
+const EXIT_CODES: Readonly<Partial<Record<keyof typeof DESCRIPTIONS, ExitMeanings>>> = {
+  hydrate: { [EXIT.done]: 'done, or nothing to do; something may be left for sync' },
+  start: { [EXIT.done]: 'and all others: as the proxy ended, once it runs' },
+  exec: { [EXIT.done]: "and all others: as the proxy's program ended, once it has run" },
+};
 
+/** What follows the command, and what it is good for. */
 const EXAMPLES: Readonly<Record<keyof typeof DESCRIPTIONS, readonly Example[]>> = {
   hydrate: [
     ['', 'a new machine gets all logins from the store'],
@@ -191,16 +211,6 @@ const EXAMPLES: Readonly<Record<keyof typeof DESCRIPTIONS, readonly Example[]>> 
     ['-- --help', "the proxy's own help"],
   ],
 };
-
-function examples(typed: string, lines: readonly Example[]): string {
-  const commands = lines.map(([args, meaning]) => ({ line: `${typed} ${args}`.trim(), meaning }));
-  const explained = commands.filter(({ meaning }) => meaning !== undefined);
-  const width = Math.max(...explained.map(({ line }) => line.length)) + 4;
-  const text = commands.map(({ line, meaning }) =>
-    meaning === undefined ? `  ${line}` : `  ${line.padEnd(width)}${meaning}`,
-  );
-  return `\nExamples:\n${text.join('\n')}`;
-}
 
 async function startProxy(
   args: readonly string[],

@@ -14,6 +14,7 @@ import { exclusively } from '../sync/exclusively.ts';
 import { StateError } from '../sync/state.ts';
 import { migrationJson, printMigration } from '../terminal/migration.ts';
 import type { Terminal } from '../terminal/terminal.ts';
+import { withHelp } from './command-help.ts';
 import { EXIT, type RunOptions, STORE_KINDS, STORE_NAMES, type StoreName, UsageError } from './options.ts';
 
 export interface MigrateOptions extends RunOptions {
@@ -31,7 +32,7 @@ export function defineMigrate(
 ): Command {
   const kind = (flags: string, what: string) =>
     new Option(flags, what).choices(STORE_NAMES).makeOptionMandatory();
-  return new Command('migrate')
+  const command = new Command('migrate')
     .description(
       'Copies credentials, history, deletions and the config from one store to another, and reads them back.',
     )
@@ -52,19 +53,17 @@ export function defineMigrate(
     .option('--dry-run', 'change nothing, print what would be copied')
     .addOption(new Option('--verbose', 'say more').conflicts('quiet'))
     .option('--quiet', 'say only what is wrong')
-    .addHelpText(
-      'after',
-      `
-Local is the directory store (LOCALSTORE_PATH); without one, the login files of this machine.
-The source is left as it is. Run again, it only adds what is missing.
-
-Examples:
-  cliproxyapi-sync migrate --from local --to postgres
-  cliproxyapi-sync migrate --from local --from-dir ~/.cli-proxy-api --to s3
-  cliproxyapi-sync migrate --from s3 --to git --dry-run
-  cliproxyapi-sync migrate --from s3 --from-env old.env --to s3 --to-env new.env`,
-    )
     .action((options: MigrateOptions) => act(options, (terminal) => migrateCommand(options, terminal)));
+  return withHelp(command, {
+    notes: `Local is the directory store (LOCALSTORE_PATH); without one, the login files of this machine.
+The source is left as it is. Run again, it only adds what is missing.`,
+    examples: [
+      ['cliproxyapi-sync migrate --from local --to postgres'],
+      ['cliproxyapi-sync migrate --from local --from-dir ~/.cli-proxy-api --to s3'],
+      ['cliproxyapi-sync migrate --from s3 --to git --dry-run'],
+      ['cliproxyapi-sync migrate --from s3 --from-env old.env --to s3 --to-env new.env'],
+    ],
+  });
 }
 
 /** `migrate`: copies everything from one store to another, and reads it back. */

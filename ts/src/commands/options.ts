@@ -49,6 +49,15 @@ export function commonOptions(command: Command): Command {
 export const EXIT = { done: 0, failed: 1, usage: 2, tryAgain: 75, configuration: 78 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
+/** What they mean, where a command does not say otherwise. */
+export const EXIT_MEANINGS: Readonly<Record<ExitCode, string>> = {
+  [EXIT.done]: 'done, or nothing to do',
+  [EXIT.failed]: 'something failed or was refused, and is named; everything else was done',
+  [EXIT.usage]: 'wrong usage',
+  [EXIT.tryAgain]: 'try again: the store is out of reach, or another run is under way',
+  [EXIT.configuration]: 'the configuration cannot be right; the message names the variable or file',
+};
+
 /** A mistake in the arguments. Exit 2. */
 export class UsageError extends Error {}
 

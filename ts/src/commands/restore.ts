@@ -9,6 +9,7 @@ import { freshnessWords, instantWords, shortId } from '../sync/words.ts';
 import { confirm } from '../terminal/confirm.ts';
 import { printReport, reportJson } from '../terminal/report.ts';
 import type { Terminal } from '../terminal/terminal.ts';
+import { withHelp } from './command-help.ts';
 import { type Act, commonOptions, EXIT, type RunOptions, UsageError } from './options.ts';
 import { looking, resolveName } from './session.ts';
 import { runOnce, settingsFor } from './sync.ts';
@@ -23,7 +24,7 @@ interface RestoreOptions extends RunOptions {
 
 /** The command line of `restore`. */
 export function defineRestore(act: Act): Command {
-  return commonOptions(
+  const command = commonOptions(
     new Command('restore')
       .description(
         'Makes an earlier version of a credential current everywhere, or brings deleted ones back.',
@@ -36,21 +37,19 @@ export function defineRestore(act: Act): Command {
   )
     .option('--json', 'print one JSON document on stdout')
     .option('--dry-run', 'change nothing, print what would be done')
-    .addHelpText(
-      'after',
-      `
-Without --at and --version it is the version before the current one, so a second restore undoes the first.
-Times: 2026-11-22, 2026-11-22 14:30, RFC 3339, or how long ago: 3h, 2d.
-
-Examples:
-  cliproxyapi-sync history claude-me@example.com.json
-  cliproxyapi-sync restore claude-me@example.com.json --version 3f2a9c
-  cliproxyapi-sync restore me@example.com --at 2d
-  cliproxyapi-sync restore --deleted`,
-    )
     .action((names: string[], options: RestoreOptions) =>
       act(options, (terminal) => restoreCommand(names, options, terminal)),
     );
+  return withHelp(command, {
+    notes: `Without --at and --version it is the version before the current one, so a second restore undoes the first.
+Times: 2026-11-22, 2026-11-22 14:30, RFC 3339, or how long ago: 3h, 2d.`,
+    examples: [
+      ['cliproxyapi-sync history claude-me@example.com.json'],
+      ['cliproxyapi-sync restore claude-me@example.com.json --version 3f2a9c'],
+      ['cliproxyapi-sync restore me@example.com --at 2d'],
+      ['cliproxyapi-sync restore --deleted'],
+    ],
+  });
 }
 
 interface Restoration {

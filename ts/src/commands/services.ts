@@ -20,6 +20,7 @@ import { systemd } from '../services/systemd.ts';
 import { pathsFrom } from '../settings/paths.ts';
 import { stateDirFrom } from '../settings/settings.ts';
 import type { Terminal } from '../terminal/terminal.ts';
+import { withHelp } from './command-help.ts';
 import { EXIT, type RunOptions, UsageError } from './options.ts';
 
 const ACTIONS = ['switch', 'unswitch', 'rollback', 'status'] as const;
@@ -34,7 +35,7 @@ interface ServicesOptions extends RunOptions {
 export function defineServices(
   act: (options: RunOptions, action: (terminal: Terminal) => Promise<number>) => Promise<void>,
 ): Command {
-  return new Command('services')
+  const command = new Command('services')
     .description("Runs the proxy, backup and sync as this user's services, under systemd or launchd.")
     .addArgument(new Argument('[action]', 'what to do').choices(ACTIONS).default('switch'))
     .option('--from <directory>', 'the rendered services; `nix run .#switch` gives it')
@@ -43,23 +44,22 @@ export function defineServices(
     .option('--dry-run', 'change nothing, print what would be done')
     .addOption(new Option('--verbose', 'say more').conflicts('quiet'))
     .option('--quiet', 'say only what is wrong')
-    .addHelpText(
-      'after',
-      `
-Actions:
-  switch      write the services, start what changed, fetch credentials; run again it changes nothing
-  unswitch    stop and remove them; credentials stay
-  rollback    go back to the services before the last switch
-  status      which run, and how their last runs ended
-
-Examples:
-  nix run .#switch
-  nix run .#switch -- unswitch
-  cliproxyapi-sync services status`,
-    )
     .action((action: Action, options: ServicesOptions) =>
       act(options, (terminal) => servicesCommand(action, options, terminal)),
     );
+  return withHelp(command, {
+    terms: {
+      title: 'Actions',
+      items: [
+        ['switch', 'write the services, start what changed, fetch credentials; run again it changes nothing'],
+        ['unswitch', 'stop and remove them; credentials stay'],
+        ['rollback', 'go back to the services before the last switch'],
+        ['status', 'which run, and how their last runs ended'],
+      ],
+    },
+    exitCodes: { [EXIT.failed]: 'something failed; status: one is not as it should be, or there is none' },
+    examples: [['nix run .#switch'], ['nix run .#switch -- unswitch'], ['cliproxyapi-sync services status']],
+  });
 }
 
 async function servicesCommand(

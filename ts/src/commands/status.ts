@@ -11,6 +11,7 @@ import { makeReport } from '../sync/report.ts';
 import { screenFor } from '../terminal/screen.ts';
 import { statusLines } from '../terminal/status.ts';
 import type { Terminal } from '../terminal/terminal.ts';
+import { withHelp } from './command-help.ts';
 import { type Act, commonOptions, EXIT, type RunOptions, UsageError } from './options.ts';
 import { machineFor } from './services.ts';
 import { looking, type Session } from './session.ts';
@@ -28,7 +29,7 @@ const SERVICES_MS = 3_000;
 
 /** The command line of `status`. */
 export function defineStatus(act: Act): Command {
-  return commonOptions(
+  const command = commonOptions(
     new Command('status')
       .description('Shows where each login stands. Writes nothing, anywhere.')
       .option('--watch', 'draw it again and again, until Ctrl-C')
@@ -38,19 +39,31 @@ export function defineStatus(act: Act): Command {
       .option('--all', 'deletions of more than a week ago too'),
   )
     .option('--json', 'print one JSON document on stdout (docs/status.schema.json), with --watch one a line')
-    .addHelpText(
-      'after',
-      `
-States: in step; changed here, changed there (the next sync brings it to the other side); conflict (changed on both
-sides, the next sync merges it); invalid; deleted; paused (in CCS).
-Exit codes: 0 nothing is left for you to do; 1 something is; 75 the store is out of reach; 78 configuration.
-
-Examples:
-  cliproxyapi-sync status
-  cliproxyapi-sync status --watch
-  cliproxyapi-sync status --json | jq '.credentials[] | select(.needsPerson)'`,
-    )
     .action((options: StatusOptions) => act(options, (terminal) => statusCommand(options, terminal)));
+  return withHelp(command, {
+    terms: {
+      title: 'States',
+      items: [
+        ['in step', 'every place has the same version'],
+        ['changed here', 'the next sync brings it to the store'],
+        ['changed there', 'the next sync brings it here'],
+        ['conflict', 'changed on both sides: the next sync merges it, or it is said why it waits'],
+        ['invalid', 'some place has no credential in its stead, or one that cannot be read'],
+        ['deleted', 'on this host or another one'],
+        ['paused', 'in CCS; the other places keep it'],
+      ],
+    },
+    exitCodes: {
+      [EXIT.done]: 'nothing is left for you to do',
+      [EXIT.failed]: 'something is',
+      [EXIT.tryAgain]: 'the store is out of reach',
+    },
+    examples: [
+      ['cliproxyapi-sync status'],
+      ['cliproxyapi-sync status --watch'],
+      [`cliproxyapi-sync status --json | jq '.credentials[] | select(.needsPerson)'`],
+    ],
+  });
 }
 
 async function statusCommand(options: StatusOptions, terminal: Terminal): Promise<number> {

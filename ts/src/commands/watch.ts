@@ -11,6 +11,7 @@ import { type Health, judge, readHealth, writeHealth } from '../watch/health.ts'
 import { startLoop, type Turn } from '../watch/loop.ts';
 import { memoryKeeper } from '../watch/memory.ts';
 import { type Narrator, narrate } from '../watch/narrate.ts';
+import { withHelp } from './command-help.ts';
 import { withNotice } from './notify.ts';
 import {
   type Act,
@@ -34,7 +35,7 @@ const LAST_RUN_MS = 8_000;
 
 /** The command line of `watch`. */
 export function defineWatch(act: Act): Command {
-  return commonOptions(new Command('watch'))
+  const command = commonOptions(new Command('watch'))
     .description(
       'Keeps everything in step until it is stopped: for containers and machines without systemd or launchd.',
     )
@@ -46,18 +47,23 @@ export function defineWatch(act: Act): Command {
     .option('--health-file <path>', 'say in this file how it goes, for a health check')
     .option('--health', 'read that file, and exit with 0 if all is well, else with 1')
     .option('--json', 'print one JSON object a line on stdout for each thing that happens')
-    .addHelpText(
-      'after',
-      `
-A change in the auth dir or the CCS dir is in the store within a second; one in the store is here within the
-interval. SIGTERM or SIGINT ends it after the run that is under way, a second one at once.
-
-Examples:
-  cliproxyapi-sync watch
-  cliproxyapi-sync watch --interval 30 --health-file /run/watch.json
-  cliproxyapi-sync watch --health --health-file /run/watch.json    what a container's health check runs`,
-    )
     .action((options: WatchOptions) => act(options, (terminal) => watchCommand(options, terminal)));
+  return withHelp(command, {
+    notes: `A change in the auth dir or the CCS dir is in the store within a second; one in the store is here within the
+interval. SIGTERM or SIGINT ends it after the run that is under way, a second one at once.`,
+    exitCodes: {
+      [EXIT.done]: 'it was stopped; with --health: it does its work',
+      [EXIT.failed]: 'with --health: it does not, or an outage has lasted for 15 minutes',
+    },
+    examples: [
+      ['cliproxyapi-sync watch'],
+      ['cliproxyapi-sync watch --interval 30 --health-file /run/watch.json'],
+      [
+        'cliproxyapi-sync watch --health --health-file /run/watch.json',
+        "what a container's health check runs",
+      ],
+    ],
+  });
 }
 
 /** `watch`: `sync` whenever something has changed, until a signal ends it. */

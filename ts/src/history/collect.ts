@@ -74,7 +74,9 @@ export async function collectHistory(
             id: current,
             arrived: undefined,
             host: '',
-            reason: 'not in history yet',
+            reason: storeError
+              ? 'last agreed on with the store, whose history is out of reach'
+              : 'not in history yet',
             replaces: [],
             inStore: false,
             onHost: false,

@@ -220,7 +220,7 @@ async function namedTemplate(variable: string, path: string | undefined): Promis
 /** What a placeholder stands for: the variable, or else the content of the file that `NAME_FILE` names. */
 function placeholderValue(environment: Settings['environment'], name: string): string | undefined {
   const value = raw(environment, name);
-  const file = value === undefined ? lookup(environment, `${name}_FILE`) : undefined;
+  const file = value === undefined ? raw(environment, `${name}_FILE`)?.trim() : undefined;
   if (file === undefined) return value;
   try {
     // Editors and `echo` end a file with a newline that is no part of the secret.

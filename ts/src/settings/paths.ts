@@ -1,5 +1,6 @@
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { SettingsError } from './settings-error.ts';
+import type { VariableName } from './variable-table.ts';
 import { type Environment, lookup } from './variables.ts';
 
 /** Directories and files as absolute paths, out of variables. Nothing here looks at the disk. */
@@ -9,7 +10,7 @@ export interface Paths {
   /** `~` as an absolute path. Throws if HOME is of no use, naming `wanted` as what could be set instead. */
   home(wanted: string): string;
   /** A path variable: absolute, a leading `~/` expanded. Undefined if unset; throws if it is relative. */
-  variable(name: string): string | undefined;
+  variable(name: VariableName): string | undefined;
   /** The same for a value that came from elsewhere, `source` naming it in errors. */
   absolute(value: string, source: string): string;
 }

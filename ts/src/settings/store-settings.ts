@@ -4,6 +4,7 @@ import { checkBucket, checkEndpoint, checkRegion, regionOf } from './object-stor
 import type { Paths } from './paths.ts';
 import { type PostgresTarget, postgresTarget } from './postgres-target.ts';
 import { SettingsError } from './settings-error.ts';
+import type { VariableName } from './variable-table.ts';
 import { type Environment, lookup, raw } from './variables.ts';
 
 /** Which store, and everything needed to open it. Holds secrets: never printed. */
@@ -187,7 +188,7 @@ const READERS: Record<StoreSettings['kind'], (environment: Environment, paths: P
   },
 };
 
-function required<Name extends string>(
+function required<Name extends VariableName>(
   environment: Environment,
   store: string,
   names: readonly Name[],

@@ -1,3 +1,5 @@
+import type { VariableName } from './variable-table.ts';
+
 /**
  * Where variables come from, the one that wins first: the process's own environment, then the env files, the
  * last named first. Holds secrets: never printed.
@@ -12,11 +14,14 @@ export interface VariableSource {
  * The value of a variable of ours, trimmed; undefined if it is set nowhere or only to nothing. In each source
  * the upper-case name wins over its lower-case twin, as in CLIProxyAPI (`lookupEnv` in cmd/server/main.go).
  */
-export function lookup(environment: Environment, name: string): string | undefined {
+export function lookup(environment: Environment, name: VariableName): string | undefined {
   return raw(environment, name)?.trim();
 }
 
-/** As `lookup`, but byte for byte as it was set: for secrets that go into the proxy's config. */
+/**
+ * As `lookup`, but byte for byte as it was set, and of any name: for secrets that go into the proxy's config, and
+ * for what other programs' variables say.
+ */
 export function raw(environment: Environment, name: string): string | undefined {
   for (const { values } of environment) {
     for (const spelling of spellings(name)) {
@@ -31,7 +36,7 @@ export function raw(environment: Environment, name: string): string | undefined 
  * Like `lookup`, for the variables where empty means off: the first source that sets it in any form decides,
  * and gives `''` if it sets it to nothing.
  */
-export function lookupWithEmpty(environment: Environment, name: string): string | undefined {
+export function lookupWithEmpty(environment: Environment, name: VariableName): string | undefined {
   for (const { values } of environment) {
     for (const spelling of spellings(name)) {
       const value = own(values, spelling);

@@ -63,7 +63,7 @@ export function historyLines(
           : '-';
     return [
       { text: isCurrent ? '*' : '', tone: 'ok' },
-      { text: version.arrived === undefined ? 'now' : localTime(version.arrived) },
+      { text: version.arrived === undefined ? '-' : localTime(version.arrived) },
       { text: shortId(version.id), tone: isCurrent ? 'ok' : 'plain' },
       { text: version.host || '-' },
       { text: fresh },
