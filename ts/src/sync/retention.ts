@@ -1,6 +1,7 @@
 /** How much history is kept, and taking out the rest. */
 import type { CredentialName } from '../credential/name.ts';
 import type { VersionId } from '../credential/version.ts';
+import { removeLeftTemporaryFiles } from '../files/leftovers.ts';
 import { type HistoryRecord, type PruneEntry, type Store, StoreError } from '../stores/store.ts';
 import { pruneHostHistory } from './host-history.ts';
 import { type CredentialSnapshot, PLACES, type Snapshot } from './model.ts';
@@ -56,6 +57,7 @@ export async function tidyHistory(
     const entries = bounded(expendable(history, snapshot, pruned, keep));
     const count = await untilAborted(signal, store.prune(entries));
     const rest = names[CREDENTIALS_PER_RUN];
+    if (rest === undefined) await removeLeftTemporaryFiles(state.directory);
     const here = rest === undefined ? await pruneHostHistory(state.directory, keep, snapshot) : 0;
     await memory.write(rest === undefined ? { prunedAt: now, next: null } : { next: rest });
     const all = count + here;
