@@ -1,7 +1,7 @@
 /** What other programs, people, disks and clocks do to a world. */
 import type { JsonObject } from '../../ts/src/credential/json.ts';
 import { contentOf } from '../../ts/src/credential/version.ts';
-import type { HistoryKeep } from '../../ts/src/sync/retention.ts';
+import type { HistoryKeep } from '../../ts/src/sync/rules/expendable.ts';
 import { HOME, type Host, inodeOf, LOCAL_PLACES, PATHS, pathOf, removeFile, writeFile } from './host.ts';
 import { type Ledger, versionIn } from './ledger.ts';
 import { simulation } from './machine/process.ts';

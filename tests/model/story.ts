@@ -1,5 +1,5 @@
 /** What can happen in a world, as data, and in words. */
-import type { HistoryKeep } from '../../ts/src/sync/retention.ts';
+import type { HistoryKeep } from '../../ts/src/sync/rules/expendable.ts';
 import type { Fault } from './machine/process.ts';
 
 /** A story: who is there at the start, and what happens then, one after another. */

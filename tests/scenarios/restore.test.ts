@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { CredentialName } from '../../ts/src/credential/name.ts';
 import { parseCredential, type Version } from '../../ts/src/credential/version.ts';
 import { forgetting, restoring } from '../../ts/src/history/choices.ts';
-import type { HistoryKeep } from '../../ts/src/sync/retention.ts';
+import type { HistoryKeep } from '../../ts/src/sync/rules/expendable.ts';
 import type { RunReport } from '../../ts/src/sync/run.ts';
 import { type Content, type Host, killedAt, login, type RunOptions, type World, world } from './world.ts';
 

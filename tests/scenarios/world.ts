@@ -20,7 +20,7 @@ import { directoryStore } from '../../ts/src/stores/directory.ts';
 import { type Store, StoreError } from '../../ts/src/stores/store.ts';
 import type { Choices } from '../../ts/src/sync/look.ts';
 import type { LocalPlace } from '../../ts/src/sync/model.ts';
-import type { HistoryKeep } from '../../ts/src/sync/retention.ts';
+import type { HistoryKeep } from '../../ts/src/sync/rules/expendable.ts';
 import { type RunReport, type RunRequest, run } from '../../ts/src/sync/run.ts';
 
 export type Content = Readonly<Record<string, unknown>>;

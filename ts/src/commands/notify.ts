@@ -3,8 +3,8 @@ import type { Settings } from '../settings/settings.ts';
 import type { RunReport } from '../sync/run.ts';
 import { type ReportLine, reportLines } from '../terminal/report.ts';
 import type { Terminal } from '../terminal/terminal.ts';
+import type { SyncCommand } from './options.ts';
 import { describe } from './options.ts';
-import type { SyncCommand } from './sync.ts';
 
 interface Ran {
   readonly command: SyncCommand;

@@ -13,6 +13,9 @@ export type StoreName = keyof typeof STORE_KINDS;
 // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- `Object.keys` forgets them
 export const STORE_NAMES = Object.keys(STORE_KINDS) as readonly StoreName[];
 
+/** The commands that are runs of the planner. */
+export type SyncCommand = 'hydrate' | 'backup' | 'sync';
+
 /** As commander gives them. */
 export interface CommonOptions {
   readonly envFile?: string;

@@ -15,8 +15,9 @@ import { printReport } from '../terminal/report.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { mirroredConfig, prepareNative } from './native.ts';
 import { withNotice } from './notify.ts';
+import type { SyncCommand } from './options.ts';
 import { type CommonOptions, explain } from './options.ts';
-import { runOnce, type SyncCommand, settingsFor } from './sync.ts';
+import { runOnce, settingsFor } from './sync.ts';
 
 /** What the store may cost a start, in milliseconds: the proxy serves from local files without it. */
 const STORE_DEADLINE_MS = 10_000;

@@ -7,9 +7,13 @@ import { type RunReport, run } from '../sync/run.ts';
 import { printReport, reportJson } from '../terminal/report.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { withNotice } from './notify.ts';
-import { type CommonOptions, credentialNames, type RunOptions, STORE_KINDS } from './options.ts';
-
-export type SyncCommand = 'hydrate' | 'backup' | 'sync';
+import {
+  type CommonOptions,
+  credentialNames,
+  type RunOptions,
+  STORE_KINDS,
+  type SyncCommand,
+} from './options.ts';
 
 /** `hydrate`, `backup`, `sync`: the same run with other permissions. */
 export async function syncCommand(

@@ -1,4 +1,4 @@
-import type { HistoryKeep } from '../sync/retention.ts';
+import type { HistoryKeep } from '../sync/rules/expendable.ts';
 import { SettingsError } from './settings-error.ts';
 
 export const DEFAULT_HISTORY_KEEP: HistoryKeep = { versions: 20, days: 90 };

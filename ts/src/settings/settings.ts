@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
-import type { HistoryKeep } from '../sync/retention.ts';
+import type { HistoryKeep } from '../sync/rules/expendable.ts';
 import { type EnvFile, readEnvFile } from './env-file.ts';
 import { historyKeepFrom } from './history-keep.ts';
 import { isWithin, type Paths, pathsFrom } from './paths.ts';

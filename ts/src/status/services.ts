@@ -2,7 +2,7 @@
 import { findServices, typed } from '../services/found.ts';
 import type { ServiceState } from '../services/manager.ts';
 import type { Machine } from '../services/switch.ts';
-import type { Status } from './status.ts';
+import type { StatusProblem } from './problem.ts';
 
 export interface ServicesStatus {
   /** `none`: no manager that can be asked, or none of these services. */
@@ -32,7 +32,7 @@ export function serviceProblems(
   { manager, scope, services }: ServicesStatus,
   succeeded: number | undefined,
   now: number,
-): Status['problems'] {
+): readonly StatusProblem[] {
   if (manager === 'none') return [];
   const type = typed({ kind: manager, scope });
   const stopped = services.filter((service) => service.stopped);

@@ -20,6 +20,7 @@ import { effectiveBase } from '../sync/plan.ts';
 import { putBackWords } from '../sync/put-back.ts';
 import type { RunReport } from '../sync/report.ts';
 import { shellWord } from '../sync/words.ts';
+import type { StatusProblem } from './problem.ts';
 import { type ServicesStatus, serviceProblems } from './services.ts';
 
 export interface Status {
@@ -44,12 +45,7 @@ export interface Status {
   /** Places that are not used on this host. */
   readonly off: readonly Place[];
   readonly credentials: readonly CredentialStatus[];
-  /** What a person should look at. */
-  readonly problems: readonly {
-    readonly subject: string;
-    readonly reason: string;
-    readonly remedy: string;
-  }[];
+  readonly problems: readonly StatusProblem[];
 }
 
 export interface RunStatus {
@@ -271,7 +267,7 @@ function contentOf(
   return parsed?.ok ? parsed.content : undefined;
 }
 
-function problemsOf({ held, problems, guard, results, busy }: RunReport): Status['problems'] {
+function problemsOf({ held, problems, guard, results, busy }: RunReport): readonly StatusProblem[] {
   const stale = results.flatMap(({ plan: { name, decision } }) =>
     decision.kind === 'spread' && decision.stale
       ? [
@@ -310,7 +306,7 @@ function problemsOf({ held, problems, guard, results, busy }: RunReport): Status
 }
 
 /** An env file that is gone would read as all is well, with a store on this machine that nobody else sees. */
-function strayed({ store }: RunReport, { last }: LastRuns): Status['problems'] {
+function strayed({ store }: RunReport, { last }: LastRuns): readonly StatusProblem[] {
   if (last === undefined || last.store === '' || last.store === store.location) return [];
   return [
     {

@@ -5,7 +5,7 @@ import { type CredentialName, parseName } from '../credential/name.ts';
 import { isVersionId, type VersionId } from '../credential/version.ts';
 import { errorCode } from '../files/atomic-write.ts';
 import type { Snapshot } from './model.ts';
-import { type HistoryKeep, neededVersions } from './retention.ts';
+import { DAY_MS, type HistoryKeep, neededVersions } from './rules/expendable.ts';
 
 export interface HostVersion {
   readonly name: CredentialName;
@@ -57,7 +57,7 @@ export async function pruneHostHistory(
     counts.set(name, count);
     const seen = snapshot.credentials.get(name);
     const needed = seen && neededVersions(seen);
-    const isOld = count > versions && snapshot.now - arrived >= days * 24 * 60 * 60 * 1000;
+    const isOld = count > versions && snapshot.now - arrived >= days * DAY_MS;
     if (!isOld || !needed || needed.has(id)) continue;
     await unlink(pathOf(stateDir, name, id));
     removed++;

@@ -14,7 +14,8 @@ import { type GuardReport, LOCAL_PLACES, type LocalPlace, type Snapshot } from '
 import { besideProxy, findNativeProxy } from './native-proxy.ts';
 import { putBackBy } from './put-back.ts';
 import { emptyReport, makeReport, type RoundView, type RunReport } from './report.ts';
-import { type HistoryKeep, tidyHistory } from './retention.ts';
+import { tidyHistory } from './retention.ts';
+import type { HistoryKeep } from './rules/expendable.ts';
 import type { State } from './state.ts';
 import { Stopped } from './stopping.ts';
 import { takeOver } from './take-over.ts';

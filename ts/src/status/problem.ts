@@ -1,0 +1,6 @@
+/** Something that a person should look at, and what to type. */
+export interface StatusProblem {
+  readonly subject: string;
+  readonly reason: string;
+  readonly remedy: string;
+}
