@@ -205,6 +205,23 @@ describe.for(KINDS)('with the %s store', (kind) => {
     expect((await done(all(server, 'restore', '--deleted'))).stderr).toContain('no credential is deleted');
   });
 
+  test('what was deleted a moment ago, and no run has seen yet, is brought back all the same', async ({
+    world,
+  }) => {
+    const files = credentials('a', 'b', 'c');
+    const [laptop, server] = await two(world, files);
+    await rm(join(laptop.authDir, 'a.json'));
+    const { stderr } = await done(all(laptop, 'restore', 'a.json', '--yes'));
+    expect(stderr).toMatch(/a\.json: version [0-9a-f]{12} .*it is gone from this host/);
+    expect(stderr).toContain('to undo it: cliproxyapi-sync forget a.json');
+    await rm(join(laptop.authDir, 'b.json'));
+    await done(all(laptop, 'restore', '--deleted', '--yes'));
+    for (const home of [laptop, server, laptop]) await done(sync(home));
+    for (const home of [laptop, server])
+      expect(Object.keys(held(home.authDir))).toEqual(['a.json', 'b.json', 'c.json']);
+    expect((await done(all(server, 'restore', '--deleted'))).stderr).toContain('no credential is deleted');
+  });
+
   test('history counts each credential, deleted ones too', async ({ world }) => {
     const [laptop] = await two(world, credentials('a', 'b', 'c'));
     await put(laptop.authDir, { 'a.json': credential('a@example.com', 3) });

@@ -20,6 +20,7 @@ function history(more: Partial<CredentialHistory> = {}): CredentialHistory {
     versions: [kept(a, 10), kept(b, 20), kept(c, 30)],
     current: c,
     tombstone: undefined,
+    isMissingHere: false,
     ...more,
   };
 }
@@ -31,6 +32,8 @@ describe('the version that is meant', () => {
     ['the one before, also where an older one is current', history({ current: b }), {}, a],
     ['the newest, where what is current is in no history', history({ current: id('d') }), {}, c],
     ['the one that was deleted', history({ current: undefined, tombstone }), {}, b],
+    ['the current one, where it is gone from this host', history({ isMissingHere: true }), {}, c],
+    ['an older one for all that', history({ isMissingHere: true }), { version: 'aa' }, a],
     ['by time', history(), { at: 29 }, b],
     ['by the very time', history(), { at: 10 }, a],
     ['by the beginning of its id', history(), { version: 'AAAA' }, a],

@@ -138,7 +138,10 @@ async function pick(
       if (found.kind === 'found') wanted.push(found.name);
       else fail(`${text}: ${found.reason}`, 'See what there is: cliproxyapi-sync history');
     }
-    const isDeleted = (name: CredentialName) => histories.get(name)?.tombstone !== undefined;
+    const isDeleted = (name: CredentialName) => {
+      const history = histories.get(name);
+      return history !== undefined && (history.tombstone !== undefined || history.isMissingHere);
+    };
     if (deleted && typed.length === 0) wanted.push(...[...histories.keys()].filter(isDeleted));
     if (deleted && wanted.length === 0 && !failed) terminal.info('no credential is deleted');
     for (const name of new Set(wanted)) {
@@ -168,14 +171,16 @@ async function pick(
 }
 
 function words({ name, version, history }: Restoration): string {
-  const { current, tombstone } = history;
+  const { current, tombstone, isMissingHere } = history;
   const kept = history.versions.find(({ id }) => id === version.id);
   const from = kept?.host ? ` from ${kept.host}` : '';
   const inPlace = tombstone
     ? `it was deleted on ${tombstone.host} at ${instantWords(tombstone.time)}`
-    : current === undefined
-      ? 'no place has it now'
-      : `in the place of version ${shortId(current)}`;
+    : isMissingHere
+      ? 'it is gone from this host'
+      : current === undefined
+        ? 'no place has it now'
+        : `in the place of version ${shortId(current)}`;
   return `${name}: version ${shortId(version.id)}${from}, ${freshnessWords(version.freshness)}; ${inPlace}`;
 }
 
@@ -186,8 +191,9 @@ function advise({ name, version, history }: Restoration, terminal: Terminal): vo
       `${name}: a refresh token is good for one use, and this old one may be spent. If the proxy cannot refresh it, log in again.`,
     );
   }
-  const undo = history.tombstone
-    ? `cliproxyapi-sync forget ${name}`
-    : history.current && `cliproxyapi-sync restore ${name} --version ${shortId(history.current)}`;
+  const undo =
+    history.tombstone || history.isMissingHere
+      ? `cliproxyapi-sync forget ${name}`
+      : history.current && `cliproxyapi-sync restore ${name} --version ${shortId(history.current)}`;
   if (undo) terminal.info(`to undo it: ${undo}`);
 }

@@ -4,7 +4,8 @@ import { parseCredential, type Version, type VersionId } from '../credential/ver
 import type { HistoryRecord, Store } from '../stores/store.ts';
 import { hostHistory, readHostVersion } from '../sync/host-history.ts';
 import type { Look } from '../sync/look.ts';
-import type { Tombstone } from '../sync/model.ts';
+import { LOCAL_PLACES, type Tombstone } from '../sync/model.ts';
+import { baseFor, changeOf } from '../sync/rules/change.ts';
 import { inSequence } from '../sync/sequence.ts';
 import { versionsIn } from '../sync/sightings.ts';
 
@@ -16,6 +17,8 @@ export interface CredentialHistory {
   readonly current: VersionId | undefined;
   /** Set while it is deleted. */
   readonly tombstone: Tombstone | undefined;
+  /** It was in this host's auth dir or CCS dir and is gone from there: the next run would take that for a deletion. */
+  readonly isMissingHere: boolean;
 }
 
 export interface KnownVersion {
@@ -83,7 +86,15 @@ export async function collectHistory(
           },
         ];
     if (versions.length > 0 || current !== undefined || tombstone)
-      histories.set(name, { name, versions: [...versions, ...unrecorded], current, tombstone });
+      histories.set(name, {
+        name,
+        versions: [...versions, ...unrecorded],
+        current,
+        tombstone,
+        isMissingHere: LOCAL_PLACES.some(
+          (place) => seen && changeOf(seen[place], baseFor(base, snapshot, name)?.at[place]) === 'gone',
+        ),
+      });
   }
   return histories;
 }

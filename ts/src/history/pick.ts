@@ -18,14 +18,15 @@ export type Pick =
   | { readonly kind: 'none'; readonly reason: string; readonly remedy: string };
 
 /**
- * The version that is wished for. Without a wish: the one that was deleted, or else the one before the current one.
+ * The version that is wished for. Without a wish: the one that was deleted, the current one where it is gone from this
+ * host, or else the one before the current one.
  */
 export function pickVersion(history: CredentialHistory, wish: Wish): Pick {
-  const { name, versions, current, tombstone } = history;
+  const { name, versions, current, tombstone, isMissingHere } = history;
   const remedy = `See what there is: cliproxyapi-sync history ${name}`;
   const picked = (id: VersionId | undefined, reason: string): Pick => {
     if (id === undefined) return { kind: 'none', reason, remedy };
-    return id === current && !tombstone ? { kind: 'current', id } : { kind: 'picked', id };
+    return id === current && !tombstone && !isMissingHere ? { kind: 'current', id } : { kind: 'picked', id };
   };
   if (wish.version !== undefined) {
     const prefix = wish.version.toLowerCase();
@@ -42,6 +43,7 @@ export function pickVersion(history: CredentialHistory, wish: Wish): Pick {
     return picked(before.at(-1)?.id, `has no version as old as ${instantWords(at)}`);
   }
   if (tombstone) return picked(tombstone.version, '');
+  if (isMissingHere && current !== undefined) return picked(current, '');
   const inStore = versions.filter((version) => version.inStore || version.id === current);
   const line = inStore.some(({ id }) => id !== current) ? inStore : versions;
   const index = line.findIndex(({ id }) => id === current);
