@@ -138,7 +138,7 @@ describe.each(KINDS)('with two machines and a store between them (%s)', (kind) =
     await empty();
     const guarded = await run(laptop, 'backup');
     expect(guarded).toMatchObject({ code: 1, stderr: expect.stringMatching(/guard held: 3 of 3/) });
-    expect(guarded.stderr).toContain('cliproxyapi-sync sync --allow-delete a.json b.json c.json');
+    expect(guarded.stderr).toContain('cliproxyapi-sync forget a.json b.json c.json');
     await expectInStep(world, [laptop, server], files);
 
     await empty();
