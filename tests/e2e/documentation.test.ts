@@ -41,8 +41,17 @@ const EXCEPTIONS: readonly (readonly [RegExp, reason: string])[] = [
     "shows a service manager's own words; tests/services talks to a real one",
   ],
   [/^cliproxyapi --[a-z]+-login/, 'opens the browser of a person'],
-  [/^nohup cliproxyapi-sync watch/, 'never ends; tests/e2e/watch.test.ts'],
-  [/--to postgres\b/, 'needs a second store; tests/migrate goes from each to each'],
+  [
+    /^(cliproxyapi-sync )?start\b|cliproxyapi-sync watch\b|status --watch/,
+    'never ends; tests/e2e/start.test.ts, watch.test.ts and everyday.test.ts',
+  ],
+  [/\bservices (switch|unswitch|rollback|status)\b/, "changes this machine's services; tests/services"],
+  [/^echo 'eval |\bcompletion fish\b/, 'changes a shell; tests/docs/completion.test.ts uses the completions'],
+  [/^ls ~/, 'shows file names'],
+  [/--version ID --store local$/, 'needs versions that only this host has; tests/scenarios/restore.test.ts'],
+  [/\| jq\b/, 'needs jq'],
+  [/^cd ts$|^npm (audit|view|outdated)\b/, 'asks a registry'],
+  [/\bmigrate\b.*--to\b/, 'needs a second store; tests/migrate goes from each to each'],
 ];
 
 /** Lines of the env file: that the variable exists is all that can be tried. */
@@ -65,14 +74,20 @@ const PREPARED: Readonly<Record<string, (world: World) => Promise<Prepared>>> = 
 /** Logins in step, one of them with an earlier version, and one that was deleted. */
 async function usual(world: World): Promise<Prepared> {
   const home = await world.home('laptop', { template: `port: ${await freePort()}\n` });
-  const names = [LOGIN, 'codex-work@example.com.json', 'gemini-old@example.com.json'];
-  for (const name of names) await put(home.authDir, { [name]: credential(name) });
+  const names = [
+    LOGIN,
+    'codex-work@example.com.json',
+    'claude-old@example.com.json',
+    'gemini-old@example.com.json',
+  ];
+  const accountOf = (name: string) => name.replace(/^[a-z]+-/, '').replace(/\.json$/, '');
+  for (const name of names) await put(home.authDir, { [name]: credential(accountOf(name)) });
   await done(sync(home));
   // History's times are to the second in some stores.
   await sleep(1_100);
   const then = new Date().toISOString();
   await sleep(1_100);
-  await put(home.authDir, { [LOGIN]: credential(LOGIN, 5) });
+  await put(home.authDir, { [LOGIN]: credential(accountOf(LOGIN), 5) });
   await rm(join(home.authDir, 'gemini-old@example.com.json'));
   await done(sync(home));
   const bin = await programsOf(home);
