@@ -1,6 +1,9 @@
 /** What a person chose, where it cannot be done now or not at all. */
 import { describe, expect, test } from 'vitest';
+import { ownFreshness } from '../../../ts/src/credential/freshness.ts';
 import type { CredentialName } from '../../../ts/src/credential/name.ts';
+import { restoredContent } from '../../../ts/src/credential/restored.ts';
+import { contentOf, type Version, versionOf } from '../../../ts/src/credential/version.ts';
 import { type Choice, chosen } from '../../../ts/src/sync/rules/choice.ts';
 import { inputs, NOW, v1, v2, type World } from '../../scenarios/vocabulary.ts';
 
@@ -50,3 +53,42 @@ describe('a credential that is forgotten', () => {
 test('a tombstone that cannot be read is left to the ordinary rules', () => {
   expect(asked(forget, { base: { agreed: v2 }, places: { auth: v2 }, tombstone: 'damaged' })).toBeUndefined();
 });
+
+describe('a version that is restored', () => {
+  const history = [{ version: v1 }, { version: v2, replaces: [v1] }];
+
+  test('goes over all that it was made to be fresher than', () => {
+    const version = restored(v1);
+    expect(
+      asked(
+        { ...restore, version },
+        { base: { agreed: v2 }, places: { auth: v2, store: v2, backup: v2 }, history },
+      ),
+    ).toMatchObject({ kind: 'spread', winner: { version: { id: version.id } } });
+  });
+
+  test('gives way to a refresh that came after it was chosen: that would win on every other host', () => {
+    const later = versionOf({
+      ...contentOf(v2),
+      access_token: 'later',
+      last_refresh: new Date(NOW).toISOString(),
+    });
+    expect(
+      asked(
+        { ...restore, version: restored(v1) },
+        { base: { agreed: v2 }, places: { auth: later, store: v2, backup: v2 }, history },
+      ),
+    ).toMatchObject({
+      kind: 'held',
+      waitsFor: 'person',
+      reason: expect.stringContaining('it changed in the auth dir while it was being restored'),
+      remedy: expect.stringContaining('run the same command again'),
+    });
+  });
+});
+
+/** As a person restored it a second ago. */
+function restored(version: Version): Version {
+  const content = contentOf(version);
+  return versionOf(restoredContent(content, ownFreshness(content), [v2.freshness], NOW - 1000));
+}
