@@ -573,6 +573,9 @@ describe('Retention', () => {
     expect(before).toBeGreaterThan(3);
     const then = Date.now() / 1000 - 100 * 86_400;
     for (const name of readdirSync(folder)) utimesSync(join(folder, name), then, then);
+    // While there is something to do, nothing is pruned.
+    await prunes(laptop, KEEP);
+    expect(readdirSync(folder)).toHaveLength(before);
     await prunes(laptop, KEEP);
     expect(readdirSync(folder)).toHaveLength(2);
   });

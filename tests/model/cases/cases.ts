@@ -187,4 +187,23 @@ export const CASES: readonly Case[] = [
       replace: 'true',
     },
   },
+  {
+    name: 'a version that a run has just put back is not taken out of history by it',
+    stories: [
+      {
+        ...world([false], 1, true, [
+          { kind: 'login', host: 0, name: 0, dates: 'none' },
+          { kind: 'store lost', what: 'objects' },
+          { kind: 'time', seconds: 90_000 },
+          alone(run(0)),
+        ]),
+        keep: { versions: 1, days: 0 },
+      },
+    ],
+    before: {
+      file: 'sync/run.ts',
+      find: 'last && foundAllInStep && request.historyKeep',
+      replace: 'last && request.historyKeep',
+    },
+  },
 ];

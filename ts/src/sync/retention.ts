@@ -13,8 +13,8 @@ const CREDENTIALS_PER_RUN = 100;
 export const MAX_PRUNED_PER_RUN = 1_000;
 
 /**
- * Prunes the store's history and this host's own, at most once a day per host and store, after a run that did all it
- * had to; for the first time a day after this host first saw the store. That it fails is no failure of the run:
+ * Prunes the store's history and this host's own, at most once a day per host and store, after a look that found all in
+ * step; for the first time a day after this host first saw the store. That it fails is no failure of the run:
  * nothing depends on it, and it is tried again by the next one.
  *
  * @returns What was done, in words; nothing if there was nothing to do.

@@ -113,7 +113,9 @@ async function rounds(
   const weaknesses = await newWeaknesses(store, state);
   const { permissions } = request;
   const report = makeReport(store, last, [...results.values()], weaknesses, stopped, permissions);
-  if (report.exitCode === 0 && last && request.historyKeep && !request.dryRun) {
+  // What a run has just put back into a place, its snapshot does not tell: that must stay in history too.
+  const foundAllInStep = last?.plan.credentials.every(({ actions }) => actions.length === 0) ?? false;
+  if (report.exitCode === 0 && last && foundAllInStep && request.historyKeep && !request.dryRun) {
     const said = await tidyHistory(request.historyKeep, last.snapshot, store, state, request.signal);
     for (const text of said) request.onEvent?.({ kind: 'phase', text });
   }
