@@ -83,6 +83,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   const dead = new Map<string, Map<VersionId, number>>();
   /** All tombstones that ever stood. */
   const tombstones = new Map<string, Version[]>();
+  /** How many versions had been made when a person last forgot a name: all of those may go. */
+  const forgotten = new Map<string, number>();
   const restored = new Set<string>();
   const deletedOnce = new Set<string>();
   /** Versions that only a history had that somebody wiped: a host that cannot see that believes them safe. */
@@ -226,6 +228,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
 
   /** Whether a tombstone that ever stood covers a version. */
   function mayBeRemoved(name: string, version: Version, now: number): boolean {
+    if ((madeAt.get(version.id) ?? Number.POSITIVE_INFINITY) <= (forgotten.get(name) ?? 0)) return true;
     return (tombstones.get(name) ?? []).some(
       (deleted) =>
         deleted.id === version.id ||
@@ -334,6 +337,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
           if (!deletedOnce.has(name)) violate('nothing is deleted that nobody deleted', name);
           const record = JSON.parse(Buffer.from(after).toString());
           const { version: id, lastRefreshMs: lastRefresh, expiredMs: expired } = record;
+          if (record.forgotten) forgotten.set(name, arrived);
           const freshness = { ...(lastRefresh && { lastRefresh }), ...(expired && { expired }) };
           tombstones.set(name, [...(tombstones.get(name) ?? []), { id, freshness, bytes: Buffer.alloc(0) }]);
           dead.set(name, (dead.get(name) ?? new Map()).set(id, ++arrived));

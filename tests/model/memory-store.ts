@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { CredentialName } from '../../ts/src/credential/name.ts';
 import { sha256, type VersionId } from '../../ts/src/credential/version.ts';
-import { commitAll } from '../../ts/src/stores/commit-all.ts';
+import { commitAll, stepsOf } from '../../ts/src/stores/commit-all.ts';
 import {
   type CommitOutcome,
   type CommitStep,
@@ -135,10 +135,11 @@ export function memoryStore(cloud: Cloud, memory: StoreMemory): Store {
     let step: CommitStep = 'keep';
     try {
       await keep(change);
-      for (step of ['tombstone', 'current', 'backup'] as const) {
-        const object = change[step];
+      for (const each of stepsOf(change)) {
+        step = each;
+        const object = change[each];
         if (!object) continue;
-        const area = step;
+        const area = each;
         const { name } = change;
         const lost = () => {
           const there = cloud.objects[area].get(name);

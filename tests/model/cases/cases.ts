@@ -206,4 +206,22 @@ export const CASES: readonly Case[] = [
       replace: 'last && request.historyKeep',
     },
   },
+  {
+    name: 'a new login that is killed while it ends a tombstone lets no host put back what was deleted',
+    stories: Array.from({ length: 30 }, (_, index) =>
+      world([false, false], 2, true, [
+        { kind: 'remove', host: 0, name: 0, place: 'auth' },
+        alone(run(0)),
+        { kind: 'time', seconds: 100 },
+        { kind: 'login', host: 0, name: 0, dates: 'refreshed' },
+        alone(run(0, { crashAt: 1 + index })),
+        alone(run(1)),
+      ]),
+    ),
+    before: {
+      file: 'stores/commit-all.ts',
+      find: "return tombstone?.kind === 'remove' ? ['current', 'backup', 'tombstone'] : ['tombstone', 'current', 'backup'];",
+      replace: "return ['tombstone', 'current', 'backup'];",
+    },
+  },
 ];

@@ -35,8 +35,15 @@ export async function commitAll(
   return outcomes;
 }
 
-const OBJECT_STEPS = ['tombstone', 'current', 'backup'] as const;
-export type ObjectStep = (typeof OBJECT_STEPS)[number];
+export type ObjectStep = 'tombstone' | 'current' | 'backup';
+
+/**
+ * The order of the contract: a tombstone comes before what it takes away, and goes after what ends it. In between, every
+ * host knows of the deletion: else one that still holds what was deleted would put it back.
+ */
+export function stepsOf({ tombstone }: StoreChange): readonly ObjectStep[] {
+  return tombstone?.kind === 'remove' ? ['current', 'backup', 'tombstone'] : ['tombstone', 'current', 'backup'];
+}
 
 /** What came of one object's write or removal; the tag of what was put. */
 export type Applied = { readonly kind: 'done'; readonly tag?: Tag } | { readonly kind: 'lost' };
@@ -55,7 +62,7 @@ export async function commitInSteps(
   let step: CommitStep = 'keep';
   try {
     await steps.keep();
-    for (step of OBJECT_STEPS) {
+    for (step of stepsOf(change)) {
       const object = change[step];
       if (!object) continue;
       const answer = await steps.apply(step, object);

@@ -60,7 +60,8 @@ export interface Store {
    * Carries out changes, each on its own, with bounded parallelism; the answers are in the order of the changes.
    *
    * For one change, MUST keep this order, each step only after the one before is durable, and stop at the first
-   * that fails: `keep` → `tombstone` → `current` → `backup`. A store with transactions may do all at once.
+   * that fails: `keep` → `tombstone` → `current` → `backup`, and a tombstone that is removed comes last. A store with
+   * transactions may do all at once.
    *
    * - Every condition MUST be checked by the store in the same step as the write where the provider can. Where
    *   it cannot, the store looks again just before and reads back just after.

@@ -120,7 +120,7 @@ export function decide(
         'Run the newest cliproxyapi-sync on this host; if it is damaged, remove that one object from the store.',
     };
   }
-  if (seen.tombstone) return decideBuried(seen, present, seen.tombstone, entry, now);
+  if (seen.tombstone) return decideBuried(seen, present, seen.tombstone, entry, now, host);
   if (places.store.kind !== 'listed' && entry?.buried) {
     const { tombstone } = entry.buried;
     const superseded = supersededVersions(entry, [], []);
@@ -204,6 +204,7 @@ function decideBuried(
   { tombstone, tag }: { readonly tombstone: Tombstone; readonly tag: string },
   entry: BaseEntry | undefined,
   now: number,
+  host: string,
 ): Decision {
   const current = [...versionsIn(seen, STORE_PLACES), tombstone.version];
   const superseded = supersededVersions(entry, seen.history, current, seen.pruned);
@@ -214,6 +215,19 @@ function decideBuried(
   if (seen.history === undefined) return { kind: 'consult' };
   // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- as many as `living`
   const [first, ...others] = inOrder(living, now) as [Candidate, ...Candidate[]];
+  // Our own write, after which the tombstone was to go; and then the file went.
+  const gone = LOCAL_PLACES.filter((place) => changeOf(seen[place], entry?.at[place]) === 'gone');
+  if (others.length === 0 && first.version.id === entry?.agreed?.id && gone.length > 0) {
+    const { id, freshness } = entry.agreed;
+    const again: Tombstone = { name: tombstone.name, version: id, freshness, host, time: now };
+    return {
+      kind: 'delete',
+      tombstone: again,
+      tag: undefined,
+      over: tag,
+      reason: `deleted from ${placeNames(gone)}`,
+    };
+  }
   const ends = { tag };
   if (others.length > 0)
     return { ...merged([first, ...others], undefined, present, superseded, false), ends };

@@ -91,6 +91,7 @@ export function adoptOwnWrite(
     at: { ...entry?.at, ...Object.fromEntries(places.map((place) => [place, id])) },
     tags: entry?.tags ?? {},
     superseded: [...(entry?.superseded ?? []), ...intent.supersedes].filter((old) => old !== id),
-    buried: undefined,
+    // While the tombstone stands that it was to end, what a person put back is still told by this.
+    buried: seen.tombstone ? entry?.buried : undefined,
   };
 }
