@@ -220,8 +220,8 @@ export const CASES: readonly Case[] = [
     ),
     before: {
       file: 'stores/commit-all.ts',
-      find: "return tombstone?.kind === 'remove' ? ['current', 'backup', 'tombstone'] : ['tombstone', 'current', 'backup'];",
-      replace: "return ['tombstone', 'current', 'backup'];",
+      find: "return tombstone?.kind === 'remove'",
+      replace: "return tombstone?.kind === ('never' as never)",
     },
   },
 ];

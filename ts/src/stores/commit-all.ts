@@ -42,7 +42,9 @@ export type ObjectStep = 'tombstone' | 'current' | 'backup';
  * host knows of the deletion: else one that still holds what was deleted would put it back.
  */
 export function stepsOf({ tombstone }: StoreChange): readonly ObjectStep[] {
-  return tombstone?.kind === 'remove' ? ['current', 'backup', 'tombstone'] : ['tombstone', 'current', 'backup'];
+  return tombstone?.kind === 'remove'
+    ? ['current', 'backup', 'tombstone']
+    : ['tombstone', 'current', 'backup'];
 }
 
 /** What came of one object's write or removal; the tag of what was put. */
