@@ -4,13 +4,14 @@
  *     objects/        Git's objects, which all processes share: an object is its content, so nobody disturbs another
  *     heads.json      commits of which all is in objects/
  *
- *     run-.../        a repository for each store that is open, with refs and locks that are nobody else's
- *
- * All of it may be removed at any time, and is removed by us when it is damaged or has grown.
+ * All of it may be removed at any time, and is removed by us when it is damaged or has grown. Each store has a
+ * repository of its own on top, with refs and locks that are nobody else's, in the system's temporary directory:
+ * it is gone when the store is closed.
  */
 import { randomUUID } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sha256 } from '../../credential/version.ts';
 import { ensureDirectory, errorCode, writeFileAtomically } from '../../files/atomic-write.ts';
@@ -44,10 +45,9 @@ const MAX_HEADS = 6;
 /** Where git itself would pack, here everything is fetched anew: loose objects are what we wrote, packs what came. */
 const MAX_LOOSE = 12_000;
 const MAX_PACKS = 200;
-/** The beginning of the names of repositories, and of what is to be removed. */
-const RUN = 'run-';
+/** The beginning of the names of what is to be removed. */
 const OLD = 'old-';
-/** From then on nobody is still receiving, and no repository that nobody asked for anything is open. Milliseconds. */
+/** From then on nobody is still receiving. Milliseconds. */
 const STALE_MS = 24 * 60 * 60 * 1000;
 
 export function gitCache(options: GitOptions, limits: GitLimits, git: GitProgram): Cache {
@@ -71,7 +71,7 @@ export function gitCache(options: GitOptions, limits: GitLimits, git: GitProgram
     await removeLeftovers(directory, objects);
     if (hasGrown(objects)) await discard();
     await mkdir(join(objects, 'pack'), { recursive: true, mode: 0o700 });
-    const gitDir = await mkdtemp(join(directory, RUN));
+    const gitDir = await mkdtemp(join(tmpdir(), 'cliproxyapi-sync-git-'));
     await mkdir(join(gitDir, 'refs/have'), { recursive: true });
     await writeFile(join(gitDir, 'config'), repositoryConfig(options, limits));
     await writeFile(join(gitDir, 'global'), GLOBAL_CONFIG);
@@ -110,11 +110,8 @@ export function gitCache(options: GitOptions, limits: GitLimits, git: GitProgram
     },
 
     async remote(args, more) {
-      const gitDir = await open();
-      // `watch` has a store open for long; by this it is seen to be.
-      await utimes(gitDir, new Date(), new Date()).catch(() => undefined);
       const env = {
-        ...gitEnvironment(gitDir, objects, options),
+        ...gitEnvironment(await open(), objects, options),
         ...secretEnvironment(options),
         ...more,
       };
@@ -190,11 +187,9 @@ async function removeLeftovers(directory: string, objects: string): Promise<void
   const old = names(directory).filter((name) => name.startsWith(OLD));
   for (const name of old)
     await rm(join(directory, name), { recursive: true, force: true }).catch(() => undefined);
-  const runs = names(directory).filter((name) => name.startsWith(RUN));
-  for (const path of [...incoming(objects), ...runs.map((name) => join(directory, name))]) {
+  for (const path of incoming(objects)) {
     const found = await stat(path).catch(() => undefined);
-    if (found && Date.now() - found.mtimeMs > STALE_MS)
-      await rm(path, { recursive: true, force: true }).catch(() => undefined);
+    if (found && Date.now() - found.mtimeMs > STALE_MS) await rm(path, { force: true });
   }
 }
 
