@@ -202,8 +202,8 @@ export const CASES: readonly Case[] = [
     ],
     before: {
       file: 'sync/run.ts',
-      find: 'last && foundAllInStep && request.historyKeep',
-      replace: 'last && request.historyKeep',
+      find: '{ foundAllInStep, signal }',
+      replace: '{ foundAllInStep: true, signal }',
     },
   },
   {

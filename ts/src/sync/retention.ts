@@ -24,7 +24,7 @@ export async function tidyHistory(
   snapshot: Snapshot,
   store: Store,
   state: State,
-  signal?: AbortSignal,
+  { foundAllInStep, signal }: { readonly foundAllInStep: boolean; readonly signal?: AbortSignal | undefined },
 ): Promise<readonly string[]> {
   const memory = state.memory(`history of ${store.location}`);
   const { prunedAt, next } = memory.read();
@@ -34,6 +34,7 @@ export async function tidyHistory(
     await memory.write({ prunedAt: now, next: null });
     return [];
   }
+  if (!foundAllInStep) return [];
   const from = typeof next === 'string' ? next : undefined;
   if (from === undefined && now - prunedAt < DAY_MS) return [];
   try {

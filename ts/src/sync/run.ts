@@ -115,8 +115,9 @@ async function rounds(
   const report = makeReport(store, last, [...results.values()], weaknesses, stopped, permissions);
   // What a run has just put back into a place, its snapshot does not tell: that must stay in history too.
   const foundAllInStep = last?.plan.credentials.every(({ actions }) => actions.length === 0) ?? false;
-  if (report.exitCode === 0 && last && foundAllInStep && request.historyKeep && !request.dryRun) {
-    const said = await tidyHistory(request.historyKeep, last.snapshot, store, state, request.signal);
+  if (report.exitCode === 0 && last && request.historyKeep && !request.dryRun) {
+    const { historyKeep: keep, signal } = request;
+    const said = await tidyHistory(keep, last.snapshot, store, state, { foundAllInStep, signal });
     for (const text of said) request.onEvent?.({ kind: 'phase', text });
   }
   return report;
