@@ -534,6 +534,30 @@ export function storeContract(name: string, makeFixture: () => Promise<StoreFixt
         expect(await content(store, backup('a.json'))).toEqual(credential('a'));
       });
 
+      test('a tombstone that is ended stands until what ends it is there', async () => {
+        const store = await prepared();
+        const [buried] = await store.commit([
+          { name: named('a.json'), keep: [], tombstone: { kind: 'put', bytes: record(1), seen: undefined } },
+        ]);
+        if (buried?.kind !== 'done' || !buried.tombstone) throw new Error('not made');
+        const tombstone = { kind: 'remove', seen: buried.tombstone } as const;
+        const bytes = credential('again');
+        const put = (seen?: string) => ({ kind: 'put', bytes, seen }) as const;
+        const change = { name: named('a.json'), keep: [entry(bytes)], tombstone };
+        // One that ends nothing goes with it, each in its own order.
+        const [lost, other] = await store.commit([
+          { ...change, current: put('f'.repeat(32)), backup: put() },
+          create('b.json', credential('b')),
+        ]);
+        expect([lost, other?.kind]).toEqual([{ kind: 'lost', step: 'current' }, 'done']);
+        expect([...(await store.list()).tombstones.keys()]).toEqual(['a.json']);
+
+        const [done] = await store.commit([{ ...change, current: put(), backup: put() }]);
+        expect(done?.kind).toBe('done');
+        const listing = await store.list();
+        expect([listing.tombstones.size, listing.current.size, listing.backup.size]).toEqual([0, 2, 2]);
+      });
+
       test('a backup copy that is lost is said, and the current object stands', async () => {
         const store = await prepared();
         await fixture.writeForeign('backup', 'a.json', credential('other'));

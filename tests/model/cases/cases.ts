@@ -220,8 +220,8 @@ export const CASES: readonly Case[] = [
     ),
     before: {
       file: 'stores/commit-all.ts',
-      find: "return tombstone?.kind === 'remove'",
-      replace: "return tombstone?.kind === ('never' as never)",
+      find: "const TOMBSTONE_LAST: readonly ObjectStep[] = ['current', 'backup', 'tombstone'];",
+      replace: 'const TOMBSTONE_LAST = TOMBSTONE_FIRST;',
     },
   },
 ];

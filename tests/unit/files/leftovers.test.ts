@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, symlink, utimes, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { removeLeftTemporaryFiles } from '../../../ts/src/files/leftovers.ts';
+import { removeOldTemporaryFiles } from '../../../ts/src/files/leftovers.ts';
 import { directoryStore } from '../../../ts/src/stores/directory.ts';
 
 const OLD = new Date(Date.now() - 25 * 60 * 60 * 1000);
@@ -27,7 +27,7 @@ test('temporary files go after a day, at every depth; younger ones, and all that
   await put(`history/a.json/${temporary('c')}`);
   await put('history/a.json/kept.json', OLD);
   await put('.cliproxyapi-sync', OLD);
-  await removeLeftTemporaryFiles(root);
+  await removeOldTemporaryFiles(root);
   expect((await readdir(root, { recursive: true })).sort()).toEqual([
     '.cliproxyapi-sync',
     'history',
@@ -42,8 +42,8 @@ test('what only has such a name is no temporary file; a directory that is not th
   await utimes(join(root, temporary('d')), OLD, OLD);
   await put('kept.json', OLD);
   await symlink('kept.json', join(root, temporary('e')));
-  await removeLeftTemporaryFiles(root);
-  await removeLeftTemporaryFiles(join(root, 'nowhere'));
+  await removeOldTemporaryFiles(root);
+  await removeOldTemporaryFiles(join(root, 'nowhere'));
   expect(await readdir(root)).toEqual(expect.arrayContaining([temporary('d'), temporary('e'), 'kept.json']));
 });
 

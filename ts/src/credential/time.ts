@@ -32,7 +32,17 @@ function fromEpoch(value: number): number | undefined {
 }
 
 function atMostYear9999(instant: number): number | undefined {
-  return instant > 0 && instant < 253402300800000 ? instant : undefined;
+  return isInstant(instant) ? instant : undefined;
+}
+
+/** Whether this is an instant as `parseInstant` gives it: after 1970 and before the year 10000. */
+export function isInstant(value: unknown): value is number {
+  return typeof value === 'number' && value > 0 && value < 253402300800000;
+}
+
+/** Whether a `Date` can be made of it: text from outside may have any number where a time belongs. */
+export function isTime(value: unknown): value is number {
+  return typeof value === 'number' && Math.abs(value) <= 8.64e15;
 }
 
 /** An instant, if it counts at all. */

@@ -2,9 +2,9 @@ import { constants } from 'node:fs';
 import { access, chmod, lstat, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ensureDirectory, errorCode, isTemporaryName } from '../files/atomic-write.ts';
+import { removeTemporaryFiles } from '../files/leftovers.ts';
 import { takeLock } from '../files/lock.ts';
 import type { Settings } from '../settings/settings.ts';
-import { removeLeftovers } from '../sync/local-write.ts';
 import { shellWord } from '../sync/words.ts';
 import type { Check, Finding } from './check.ts';
 import type { DoctorContext } from './context.ts';
@@ -115,7 +115,7 @@ async function leftovers(directories: readonly string[], { stateDir }: Settings)
       const lock = await takeLock(stateDir, 5_000);
       if (!lock) throw new Error('another run is under way');
       try {
-        for (const path of directories) await removeLeftovers(path);
+        for (const path of directories) await removeTemporaryFiles(path);
       } finally {
         await lock.release();
       }

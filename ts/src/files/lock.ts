@@ -103,12 +103,9 @@ export async function inspectLock(directory: string): Promise<LockState> {
   const path = join(directory, 'lock');
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined) return { kind: 'free' };
-  const pid = await readFile(join(directory, OWNER), 'utf8').then(
-    (text) => /"pid":(\d+)/.exec(text)?.[1],
-    () => undefined,
-  );
+  const owner = await readProcess(join(directory, OWNER));
   const isStale = Date.now() - found.mtimeMs > STALE_MS || (await holderIsDead(path, directory));
-  return { kind: isStale ? 'stale' : 'held', pid: pid === undefined ? undefined : Number(pid) };
+  return { kind: isStale ? 'stale' : 'held', pid: owner?.pid };
 }
 
 interface Claimant extends ProcessIdentity {

@@ -35,6 +35,12 @@ function describe(program: 'cliproxyapi-sync' | 'hydrate' | 'backup' | 'start'):
   return describeCommand(parserFor(program, () => undefined));
 }
 
+const ALL_VARIABLES: readonly Variable[] = VARIABLES;
+/** Those that a person may set. */
+export const PEOPLES_VARIABLES = ALL_VARIABLES.filter(({ from }) => from !== 'set by us');
+/** Those that our programs set for one another. */
+export const OWN_VARIABLES = ALL_VARIABLES.filter(({ from }) => from === 'set by us');
+
 /** The commands that read settings, and so every variable that `all` read. */
 export function readsSettings({ name }: CommandReference): boolean {
   return !['cliproxyapi-sync', 'services', 'completion'].includes(name);
@@ -42,7 +48,9 @@ export function readsSettings({ name }: CommandReference): boolean {
 
 /** The variables that this command reads and not all do. */
 export function ownVariables({ name }: CommandReference): readonly Variable[] {
-  return (VARIABLES as readonly Variable[]).filter(
-    ({ readBy, from }) => from !== 'set by us' && readBy !== 'all' && readBy.includes(name),
-  );
+  return PEOPLES_VARIABLES.filter(({ readBy }) => readBy !== 'all' && readBy.includes(name));
+}
+
+export function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
 }

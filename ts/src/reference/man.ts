@@ -1,9 +1,8 @@
 /** The man pages, in man(7). */
 import { exitCodes } from '../commands/command-help.ts';
 import { EXIT_MEANINGS } from '../commands/options.ts';
-import { VARIABLES, type Variable } from '../settings/variable-table.ts';
 import { VERSION } from '../version.ts';
-import { MAIN, ownVariables, readsSettings, SINGLE_PROGRAMS } from './all.ts';
+import { lowerFirst, MAIN, ownVariables, PEOPLES_VARIABLES, readsSettings, SINGLE_PROGRAMS } from './all.ts';
 import type { CommandReference } from './programs.ts';
 
 /** Each page's text by its file name. One page a command, as git, restic and cargo have them. */
@@ -84,8 +83,7 @@ function manPage(command: CommandReference): string {
 }
 
 function environment(): string {
-  const shown = (VARIABLES as readonly Variable[]).filter(({ from }) => from !== 'set by us');
-  const entries = shown.map(({ name, meaning, default: byDefault, from }) => {
+  const entries = PEOPLES_VARIABLES.map(({ name, meaning, default: byDefault, from }) => {
     const what = [
       meaning,
       byDefault === undefined ? '' : `Default: ${byDefault}.`,
@@ -141,8 +139,4 @@ function prose(text: string): string {
         .replace(/^\./, '\\&.'),
     )
     .join('\n');
-}
-
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
 }

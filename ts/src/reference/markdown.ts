@@ -3,11 +3,18 @@ import { type Example, exitCodes } from '../commands/command-help.ts';
 import {
   FOREIGN_VARIABLES,
   VARIABLE_GROUPS,
-  VARIABLES,
   type Variable,
   type VariableGroup,
 } from '../settings/variable-table.ts';
-import { MAIN, ownVariables, readsSettings, SINGLE_PROGRAMS } from './all.ts';
+import {
+  lowerFirst,
+  MAIN,
+  OWN_VARIABLES,
+  ownVariables,
+  PEOPLES_VARIABLES,
+  readsSettings,
+  SINGLE_PROGRAMS,
+} from './all.ts';
 import type { CommandReference } from './programs.ts';
 
 const WRITTEN = '<!-- Written by `make docs`: change the sources instead. -->';
@@ -75,12 +82,10 @@ function commandParts(command: CommandReference): string[] {
 
 /** docs/reference/variables.md */
 export function variablesPage(): string {
-  const shown = (VARIABLES as readonly Variable[]).filter(({ from }) => from !== 'set by us');
-  const ours = (VARIABLES as readonly Variable[]).filter(({ from }) => from === 'set by us');
   // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- entries forgets the keys that the record has
   const sections = (Object.entries(VARIABLE_GROUPS) as [VariableGroup, string][]).flatMap(
     ([group, title]) => {
-      const rows = shown.filter((variable) => variable.group === group).map(variableRow);
+      const rows = PEOPLES_VARIABLES.filter((variable) => variable.group === group).map(variableRow);
       return [`## ${title}`, table(['variable', 'meaning', 'default', 'from', 'read by'], rows)];
     },
   );
@@ -97,7 +102,7 @@ export function variablesPage(): string {
       FOREIGN_VARIABLES.map(({ names, meaning }) => `| ${names.map(code).join(', ')} | ${cell(meaning)} |`),
     ),
     'A `__NAME__` in the config template takes the variable `NAME`, whatever it is called, or what is in the file that `NAME_FILE` names.',
-    `Set by our programs for one another, and not for people: ${ours.map(({ name, meaning }) => `\`${name}\` (${lowerFirst(meaning.replace(/\.$/, ''))})`).join('; ')}.`,
+    `Set by our programs for one another, and not for people: ${OWN_VARIABLES.map(({ name, meaning }) => `\`${name}\` (${lowerFirst(meaning.replace(/\.$/, ''))})`).join('; ')}.`,
   ]);
 }
 
@@ -148,8 +153,4 @@ function aligned(examples: readonly Example[]): string[] {
   return examples.map(([line, meaning]) =>
     meaning === undefined ? line : `${line.padEnd(width)}    # ${meaning}`,
   );
-}
-
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
 }

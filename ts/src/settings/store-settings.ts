@@ -93,7 +93,7 @@ export function chooseStore(
   stateDir: string,
   wanted?: StoreSettings['kind'],
 ): StoreChoice {
-  const named = KINDS.flatMap((kind) => {
+  const named = KINDS_BY_PRIORITY.flatMap((kind) => {
     const variable = STORE_VARIABLES[kind].find(
       (name) => isSign(name) && lookup(environment, name) !== undefined,
     );
@@ -124,7 +124,8 @@ export function storeOfKind(
   return READERS[kind](environment, paths);
 }
 
-const KINDS = ['postgres', 's3', 'git', 'directory'] as const;
+/** Where several are configured, the first is taken. */
+export const KINDS_BY_PRIORITY = ['postgres', 's3', 'git', 'directory'] as const;
 
 /** A local path or region alone says nothing about which store is meant. */
 function isSign(name: string): boolean {

@@ -42,10 +42,12 @@ export type ObjectStep = 'tombstone' | 'current' | 'backup';
  * host knows of the deletion: else one that still holds what was deleted would put it back.
  */
 export function stepsOf({ tombstone }: StoreChange): readonly ObjectStep[] {
-  return tombstone?.kind === 'remove'
-    ? ['current', 'backup', 'tombstone']
-    : ['tombstone', 'current', 'backup'];
+  return tombstone?.kind === 'remove' ? TOMBSTONE_LAST : TOMBSTONE_FIRST;
 }
+
+const TOMBSTONE_FIRST: readonly ObjectStep[] = ['tombstone', 'current', 'backup'];
+const TOMBSTONE_LAST: readonly ObjectStep[] = ['current', 'backup', 'tombstone'];
+export const STEP_ORDERS = [TOMBSTONE_FIRST, TOMBSTONE_LAST] as const;
 
 /** What came of one object's write or removal; the tag of what was put. */
 export type Applied = { readonly kind: 'done'; readonly tag?: Tag } | { readonly kind: 'lost' };

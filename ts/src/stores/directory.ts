@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { printable } from '../credential/name.ts';
 import { errorCode } from '../files/atomic-write.ts';
-import { removeLeftTemporaryFiles } from '../files/leftovers.ts';
+import { removeOldTemporaryFiles } from '../files/leftovers.ts';
 import { commitAll } from './commit-all.ts';
 import { commitInDirectory, recordedVersion } from './directory/commit.ts';
 import { commitConfigInDirectory, readConfigHistoryFiles } from './directory/config.ts';
@@ -159,7 +159,7 @@ export function directoryStore(options: DirectoryOptions, memory: StoreMemory): 
     history: (names) => guarded('list the history', () => readHistoryFiles(files, names)),
 
     prune: async (entries) => {
-      await removeLeftTemporaryFiles(root);
+      await removeOldTemporaryFiles(root);
       if (entries.length === 0) return 0;
       return guarded('prune the history', () => locked((held) => pruneFiles(files, held, entries)));
     },

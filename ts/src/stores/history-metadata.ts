@@ -1,5 +1,6 @@
 /** What is known of a kept version beyond its bytes, as a file beside it: `<id>.meta.json` beside `<id>.json`. */
 import { isObject } from '../credential/json.ts';
+import { isTime } from '../credential/time.ts';
 import { isVersionId, type VersionId } from '../credential/version.ts';
 import { historyKey } from './layout.ts';
 import type { HistoryEntry } from './store.ts';
@@ -31,8 +32,7 @@ export function parseMetadata(bytes: Uint8Array | undefined): HistoryMetadata {
     host: typeof host === 'string' ? host : '',
     reason: typeof reason === 'string' ? reason : '',
     ...(Array.isArray(replaces) && { replaces: replaces.filter(isVersionId) }),
-    // Beyond these a Date cannot be made of it.
-    ...(typeof arrived === 'number' && Math.abs(arrived) <= 8.64e15 && { arrived }),
+    ...(isTime(arrived) && { arrived }),
   };
 }
 

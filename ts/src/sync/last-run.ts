@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isObject } from '../credential/json.ts';
+import { isTime } from '../credential/time.ts';
 import { ensureDirectory, writeFileAtomically } from '../files/atomic-write.ts';
 
 export interface RunRecord {
@@ -48,8 +49,7 @@ function runRecord(value: unknown): RunRecord | undefined {
   const { command, time, exitCode, store } = value;
   if (typeof command !== 'string' || typeof store !== 'string' || typeof exitCode !== 'number')
     return undefined;
-  // Beyond these a Date cannot be made of it.
-  if (typeof time !== 'number' || !(Math.abs(time) <= 8.64e15)) return undefined;
+  if (!isTime(time)) return undefined;
   return { command, time, exitCode, store };
 }
 

@@ -1,10 +1,10 @@
 /** Writing and removing single files in the auth dir and the CCS dir, each on the condition of what was seen there. */
 import { closeSync, constants, lstatSync, openSync, statSync } from 'node:fs';
-import { readdir, unlink } from 'node:fs/promises';
+import { unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CredentialName } from '../credential/name.ts';
-import { ensureDirectory, errorCode, isTemporaryName, writeFileAtomically } from '../files/atomic-write.ts';
+import { ensureDirectory, errorCode, writeFileAtomically } from '../files/atomic-write.ts';
 import { localPath, MARKER_NAME, readDescriptor, readLocal } from './local.ts';
 import type { Sighting } from './model.ts';
 import { newMarkerId } from './state.ts';
@@ -79,13 +79,6 @@ export async function writeMarker(directory: string): Promise<string> {
   await ensureDirectory(directory);
   await writeFileAtomically(join(directory, MARKER_NAME), Buffer.from(`${id}\n`));
   return id;
-}
-
-/** Removes the temporary files of a run that was killed. Only under this host's lock: no other run is writing. */
-export async function removeLeftovers(directory: string): Promise<void> {
-  const names = await readdir(directory).catch((): string[] => []);
-  for (const name of names.filter(isTemporaryName))
-    await unlink(join(directory, name)).catch(() => undefined);
 }
 
 class LostRace extends Error {}

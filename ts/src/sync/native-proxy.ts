@@ -32,6 +32,7 @@ import { join } from 'node:path';
 import { isObject } from '../credential/json.ts';
 import { errorCode, writeFileAtomically } from '../files/atomic-write.ts';
 import { identify, isAlive, type ProcessIdentity } from '../files/process.ts';
+import { KINDS_BY_PRIORITY } from '../settings/store-settings.ts';
 import type { StoreKind } from '../stores/store.ts';
 import type { Permissions } from './model.ts';
 
@@ -115,10 +116,8 @@ function monotonicMs(): number {
   return Number(process.hrtime.bigint() / 1_000_000n);
 }
 
-const STORE_KINDS: readonly unknown[] = ['s3', 'postgres', 'git', 'directory'] satisfies StoreKind[];
-
 function isStoreKind(value: unknown): value is StoreKind {
-  return STORE_KINDS.includes(value);
+  return KINDS_BY_PRIORITY.some((kind) => kind === value);
 }
 
 async function readNote(stateDir: string): Promise<NativeProxy | undefined> {

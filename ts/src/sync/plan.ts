@@ -21,12 +21,14 @@ import { credentialActions } from './actions.ts';
 import { candidates, recordIds } from './candidates.ts';
 import { heldTwin, type SpreadDecision, spread } from './decisions.ts';
 import {
+  type AgreedVersion,
   type Base,
   type BaseEntry,
   type CredentialPlan,
   type CredentialSnapshot,
   type Decision,
   LOCAL_PLACES,
+  type LocalPlace,
   type Permissions,
   type Place,
   type Plan,
@@ -173,14 +175,7 @@ export function decide(
         remedy: 'Nothing to do: the deletion is carried out when the store is back.',
       };
     }
-    const tombstone: Tombstone = {
-      name,
-      version: entry.agreed.id,
-      freshness: entry.agreed.freshness,
-      host,
-      time: now,
-    };
-    return { kind: 'delete', tombstone, tag: undefined, reason: `deleted from ${placeNames(gone)}` };
+    return deletion(name, entry.agreed, gone, host, now);
   }
 
   const unchanged = acceptable.filter((candidate) => !isChange(candidate));
@@ -217,23 +212,30 @@ function decideBuried(
   const [first, ...others] = inOrder(living, now) as [Candidate, ...Candidate[]];
   // Our own write, after which the tombstone was to go; and then the file went.
   const gone = LOCAL_PLACES.filter((place) => changeOf(seen[place], entry?.at[place]) === 'gone');
-  if (others.length === 0 && first.version.id === entry?.agreed?.id && gone.length > 0) {
-    const { id, freshness } = entry.agreed;
-    const again: Tombstone = { name: tombstone.name, version: id, freshness, host, time: now };
-    return {
-      kind: 'delete',
-      tombstone: again,
-      tag: undefined,
-      over: tag,
-      reason: `deleted from ${placeNames(gone)}`,
-    };
-  }
+  if (others.length === 0 && first.version.id === entry?.agreed?.id && gone.length > 0)
+    return { ...deletion(tombstone.name, entry.agreed, gone, host, now), over: tag };
   const ends = { tag };
   if (others.length > 0)
     return { ...merged([first, ...others], undefined, present, superseded, false), ends };
   return {
     ...spread(first, `logged in again in ${placeNames(first.places)} after it was ${deleted}`, present, {}),
     ends,
+  };
+}
+
+/** Rule 5: what was agreed is gone from places where only a deletion takes it. */
+function deletion(
+  name: CredentialName,
+  { id, freshness }: AgreedVersion,
+  gone: readonly LocalPlace[],
+  host: string,
+  time: number,
+): Extract<Decision, { kind: 'delete' }> {
+  return {
+    kind: 'delete',
+    tombstone: { name, version: id, freshness, host, time },
+    tag: undefined,
+    reason: `deleted from ${placeNames(gone)}`,
   };
 }
 

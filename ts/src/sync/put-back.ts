@@ -28,17 +28,21 @@ export function putBackBy(
   snapshot: Snapshot,
 ): readonly PutBack[] {
   const seen = snapshot.credentials.get(name);
+  const replaced = LOCAL_PLACES.filter((place) =>
+    actions.some((action) => action.kind === 'write' && action.place === place),
+  );
+  // A host that joins has thousands to write and nothing that came back.
+  if (!seen || decision.kind !== 'spread' || replaced.every((place) => seen[place].kind !== 'version'))
+    return [];
   const entry = effectiveBase(base, snapshot, name);
-  if (!seen || decision.kind !== 'spread') return [];
   const superseded = supersededVersions(entry, seen.history, versionsIn(seen, STORE_PLACES), seen.pruned);
-  return LOCAL_PLACES.flatMap((place): PutBack[] => {
+  return replaced.flatMap((place): PutBack[] => {
     const sighting = seen[place];
     if (sighting.kind !== 'version') return [];
     const { id } = sighting.version;
     // One that never left is merely behind.
     const cameBack = entry?.at[place] !== undefined && entry.at[place] !== id;
-    const isReplaced = actions.some((action) => action.kind === 'write' && action.place === place);
-    if (!cameBack || !isReplaced || !superseded.has(id)) return [];
+    if (!cameBack || !superseded.has(id)) return [];
     return [{ place, id, arrived: seen.history?.find((record) => record.id === id)?.arrived }];
   });
 }

@@ -1,5 +1,5 @@
 /** Taking out of history what is too much of it. */
-import { removeLeftTemporaryFiles } from '../files/leftovers.ts';
+import { removeOldTemporaryFiles } from '../files/leftovers.ts';
 import { type PruneEntry, type Store, StoreError } from '../stores/store.ts';
 import { pruneHostHistory } from './host-history.ts';
 import type { Snapshot } from './model.ts';
@@ -47,7 +47,7 @@ export async function tidyHistory(
     const entries = bounded(expendable(history, snapshot, pruned, keep));
     const count = await untilAborted(signal, store.prune(entries));
     const rest = names[CREDENTIALS_PER_RUN];
-    if (rest === undefined) await removeLeftTemporaryFiles(state.directory);
+    if (rest === undefined) await removeOldTemporaryFiles(state.directory);
     const here = rest === undefined ? await pruneHostHistory(state.directory, keep, snapshot) : 0;
     await memory.write(rest === undefined ? { prunedAt: now, next: null } : { next: rest });
     const all = count + here;

@@ -4,11 +4,12 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CredentialName } from '../credential/name.ts';
+import { removeTemporaryFiles } from '../files/leftovers.ts';
 import type { Store } from '../stores/store.ts';
 import { apply, type CredentialResult } from './apply.ts';
 import { exclusively } from './exclusively.ts';
 import { changedSince } from './local.ts';
-import { removeLeftovers, writeMarker } from './local-write.ts';
+import { writeMarker } from './local-write.ts';
 import { type LookRequest, look } from './look.ts';
 import { type GuardReport, LOCAL_PLACES, type LocalPlace, type Snapshot } from './model.ts';
 import { besideProxy, findNativeProxy } from './native-proxy.ts';
@@ -165,7 +166,7 @@ async function round(
   checkpoint();
   snapshot = await markLocalPlaces(snapshot, directories);
   for (const directory of [directories.auth, directories.ccs]) {
-    if (directory !== undefined) await removeLeftovers(directory);
+    if (directory !== undefined) await removeTemporaryFiles(directory);
   }
   const total = made.credentials.filter(({ actions }) => actions.length > 0).length;
   let done = 0;

@@ -2,6 +2,7 @@
 import type { Freshness } from '../credential/freshness.ts';
 import { isObject } from '../credential/json.ts';
 import { type CredentialName, parseName } from '../credential/name.ts';
+import { isTime } from '../credential/time.ts';
 import { type FieldDigests, isVersionId, type VersionId } from '../credential/version.ts';
 import {
   type AgreedVersion,
@@ -104,9 +105,6 @@ function fields(value: unknown): FieldDigests {
 
 // --- Values -------------------------------------------------------------------------------------------------
 
-/** All numbers here are times, and beyond this no Date can be made of one. */
-const MAX_TIME = 8.64e15;
-
 class Damaged extends Error {}
 
 function attempt<T>(text: string, read: (root: Record<string, unknown>) => T): T | undefined {
@@ -132,8 +130,9 @@ function string(value: unknown): string {
   return typeof value === 'string' ? value : damaged();
 }
 
+/** All numbers here are times. */
 function number(value: unknown): number {
-  return typeof value === 'number' && Math.abs(value) <= MAX_TIME ? value : damaged();
+  return isTime(value) ? value : damaged();
 }
 
 function versionId(value: unknown): VersionId {

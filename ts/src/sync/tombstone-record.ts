@@ -1,6 +1,7 @@
 /** A tombstone as the store keeps it, and back. */
 import { isObject } from '../credential/json.ts';
 import type { CredentialName } from '../credential/name.ts';
+import { isInstant } from '../credential/time.ts';
 import { isVersionId } from '../credential/version.ts';
 import type { Tag } from '../stores/store.ts';
 import type { Tombstone, TombstoneSighting } from './model.ts';
@@ -61,9 +62,4 @@ export function parseTombstone(bytes: Uint8Array, tag: Tag, name: CredentialName
       time,
     },
   };
-}
-
-/** Before the year 10000, as in a credential: a number beyond is no time that could be said. */
-function isInstant(value: unknown): value is number {
-  return typeof value === 'number' && value > 0 && value < 253402300800000;
 }

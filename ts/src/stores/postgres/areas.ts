@@ -1,6 +1,6 @@
 import { type Tables, tablesIn } from './tables.ts';
 
-/** The three kinds of objects that a credential has, in the order in which one change writes them. */
+/** The three kinds of objects that a credential has. */
 export const AREAS = ['tombstone', 'current', 'backup'] as const;
 export type Area = (typeof AREAS)[number];
 

@@ -36,8 +36,10 @@ export type Answer = { readonly id: string } & {
  * That holds at READ COMMITTED beside writers that lock nothing (CLIProxyAPI's upserts); at stricter levels the
  * server ends it with an error for which it is run again. Rows are locked and made in the order of their names, so
  * that two hosts that write the same credentials wait for each other.
+ *
+ * @param order The order of the steps of each change, as the contract has it for them.
  */
-export function COMMIT(tables: Tables): string {
+export function COMMIT(tables: Tables, order: readonly Area[]): string {
   return `
     WITH kept AS (
       INSERT INTO ${tables.history} (id, version, content, host, reason, replaces, arrived)
@@ -55,7 +57,7 @@ export function COMMIT(tables: Tables): string {
       ON CONFLICT DO NOTHING
     ), change AS MATERIALIZED (
       SELECT * FROM json_to_recordset($3) AS c(id text, ${AREAS.map(columnsOf).join(', ')})
-    ), ${AREAS.map((area) => stepOf(area, tables)).join(', ')}
+    ), ${order.map((area, index) => stepOf(area, tables, order.slice(0, index))).join(', ')}
     SELECT id, ${AREAS.map((area) => `${area}.id IS NOT NULL AS ${area}_done, ${area}.tag AS ${area}_tag`).join(', ')}
     FROM change ${AREAS.map((area) => `LEFT JOIN ${area}_done AS ${area} USING (id)`).join(' ')}`.replace(
     'SELECT id, tombstone.id',
@@ -68,11 +70,11 @@ function columnsOf(area: Area): string {
 }
 
 /** One area's part: `AREA_done` has the changes that came about, with the tag of what was put. */
-function stepOf(area: Area, tables: Tables): string {
+function stepOf(area: Area, tables: Tables, earlierSteps: readonly Area[]): string {
   const table = tables[area];
   const content = area === 'current' ? 'current_content::jsonb' : `decode(${area}_content, 'base64')`;
-  // The steps before this one, which must have come about.
-  const before = AREAS.slice(0, AREAS.indexOf(area)).map(
+  // The steps before this one must have come about.
+  const before = earlierSteps.map(
     (earlier) => ` AND (${earlier}_kind IS NULL OR id IN (SELECT id FROM ${earlier}_done))`,
   );
   return `

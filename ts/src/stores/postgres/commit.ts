@@ -1,4 +1,5 @@
 import { sha256 } from '../../credential/version.ts';
+import { STEP_ORDERS, stepsOf } from '../commit-all.ts';
 import type { CommitOutcome, StoreChange, StoreError, Tag } from '../store.ts';
 import { AREAS, type Area, type Schema } from './areas.ts';
 import { type Answer, type ChangeRow, COMMIT, type KeptRow, type RejectedRow } from './commit-statement.ts';
@@ -10,8 +11,8 @@ const MAX_CHANGES = 500;
 const MAX_BYTES = 8 * 1024 * 1024;
 
 /**
- * Carries out changes, hundreds in one round trip: one statement, so that a crash of anyone leaves all of it or
- * nothing, in which each change is done or lost for itself.
+ * Carries out changes, hundreds in one round trip: one statement, and one more for those that end tombstones, so that a
+ * crash of anyone leaves all of a change or nothing; each change is done or lost for itself.
  */
 export async function commitAll(
   database: Database,
@@ -110,12 +111,18 @@ async function once(
   schema: Schema,
   changes: readonly StoreChange[],
 ): Promise<CommitOutcome[]> {
-  const rows = await database.query<Answer>(COMMIT(schema.tables), [
-    JSON.stringify(changes.flatMap(keptRows)),
-    JSON.stringify(changes.flatMap(rejectedRows)),
-    JSON.stringify(changes.map(changeRow)),
-  ]);
-  const answers = new Map(rows.map((row) => [row.id, row]));
+  const answers = new Map<string, Answer>();
+  // A statement has one order of steps for all of its changes.
+  for (const order of STEP_ORDERS) {
+    const some = changes.filter((change) => stepsOf(change) === order);
+    if (some.length === 0) continue;
+    const rows = await database.query<Answer>(COMMIT(schema.tables, order), [
+      JSON.stringify(some.flatMap(keptRows)),
+      JSON.stringify(some.flatMap(rejectedRows)),
+      JSON.stringify(some.map(changeRow)),
+    ]);
+    for (const row of rows) answers.set(row.id, row);
+  }
   return changes.map((change) => {
     const answer = answers.get(change.name);
     if (!answer) throw new Error(`no answer for ${change.name}`);
@@ -125,7 +132,7 @@ async function once(
 
 function outcomeOf(change: StoreChange, answer: Answer): CommitOutcome {
   const tags: Partial<Record<Area, Tag>> = {};
-  for (const area of AREAS) {
+  for (const area of stepsOf(change)) {
     if (!change[area]) continue;
     if (!answer[`${area}_done`]) return { kind: 'lost', step: area };
     const tag = answer[`${area}_tag`];

@@ -1,6 +1,5 @@
 import { type CredentialName, parseName } from '../../credential/name.ts';
-import type { VersionId } from '../../credential/version.ts';
-import { isVersionId } from '../../credential/version.ts';
+import { isVersionId, type VersionId } from '../../credential/version.ts';
 import { MAX_PRUNED, type PruneEntry } from '../store.ts';
 import type { Schema } from './areas.ts';
 import type { Database } from './connection.ts';
