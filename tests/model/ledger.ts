@@ -86,6 +86,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   /** How many versions had been made when a person last forgot a name: all of those may go. */
   const forgotten = new Map<string, number>();
   const restored = new Set<string>();
+  /** How many versions had been made when a person had this one made out of an older one. */
+  const chosenAt = new Map<VersionId, number>();
   const deletedOnce = new Set<string>();
   /** Versions that only a history had that somebody wiped: a host that cannot see that believes them safe. */
   const wipedVersions = new Set<string>();
@@ -189,7 +191,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
           say: () =>
             violate('nothing is removed without a tombstone', `${name}: ${label(before.id)} left ${where}`),
         });
-      const isDead = dead.get(name)?.has(before.id) ?? false;
+      const isDead = (dead.get(name)?.has(before.id) ?? false) || isForgotten(name, before.id);
       const isOld = isDead || isSuperseded(name, before.id);
       if (after && cloud.conditions && !isOld && !isLate && !isMarkedForRemoval(name, after)) {
         if (isSuperseded(name, after.id) && !wasBack(name, before.id, after.id))
@@ -226,9 +228,15 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     return wipedVersions.has(`${name} ${id}`) || expired.has(`${name} ${id}`);
   }
 
+  /** Whether it was there when a person last forgot the name. */
+  function isForgotten(name: string, id: VersionId): boolean {
+    const since = madeAt.get(id) ?? chosenAt.get(id) ?? Number.POSITIVE_INFINITY;
+    return since <= (forgotten.get(name) ?? 0);
+  }
+
   /** Whether a tombstone that ever stood covers a version. */
   function mayBeRemoved(name: string, version: Version, now: number): boolean {
-    if ((madeAt.get(version.id) ?? Number.POSITIVE_INFINITY) <= (forgotten.get(name) ?? 0)) return true;
+    if (isForgotten(name, version.id)) return true;
     return (tombstones.get(name) ?? []).some(
       (deleted) =>
         deleted.id === version.id ||
@@ -272,6 +280,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       if (!version) return;
       if (!labels.has(version.id)) labels.set(version.id, what);
       restored.add(`${name} ${version.id}`);
+      chosenAt.set(version.id, ++arrived);
     },
     putBack(name, bytes) {
       const version = versionIn(bytes);

@@ -12,6 +12,7 @@ import {
   type ConfigRecord,
   type HistoryEntry,
   type HistoryRecord,
+  type ListedObject,
   MAX_OBJECT_BYTES,
   type ReadAnswer,
   type Reference,
@@ -189,23 +190,25 @@ export function memoryStore(cloud: Cloud, memory: StoreMemory): Store {
     },
 
     async list() {
-      const listing = await request('list', false, (): StoreListing => {
+      // What can have come by then is known; what comes between the requests, as in a bucket, may be seen in part.
+      const { present, marker } = await request('list records', false, () => {
         notice.listed();
-        const listed = (area: Area) =>
-          new Map(
-            [...cloud.objects[area]].map(([name, { tag, bytes }]) => [
-              name,
-              { tag, size: bytes.length, ...(cloud.tags === 'content' && { md5: tag }) },
-            ]),
-          );
         return {
           present: cloud.marker !== undefined || cloud.objects.current.size > 0,
           marker: cloud.marker,
-          current: listed('current'),
-          backup: listed('backup'),
-          tombstones: listed('tombstone'),
         };
       });
+      const listed = (area: Area) =>
+        request(`list ${area}`, false, () => {
+          const objects = [...cloud.objects[area]].map(([name, { tag, bytes }]): [string, ListedObject] => [
+            name,
+            { tag, size: bytes.length, ...(cloud.tags === 'content' && { md5: tag }) },
+          ]);
+          return new Map(objects);
+        });
+      const [current, backup] = await Promise.all([listed('current'), listed('backup')]);
+      const tombstones = await listed('tombstone');
+      const listing: StoreListing = { present, marker, current, backup, tombstones };
       await remember(listing.marker);
       return listing;
     },

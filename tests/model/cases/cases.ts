@@ -143,9 +143,9 @@ export const CASES: readonly Case[] = [
       ]),
     ],
     before: {
-      file: 'sync/apply/store.ts',
-      find: "return decision.kind === 'delete' && decision.tag === undefined ? decision.tombstone.version : undefined;",
-      replace: 'return undefined;',
+      file: 'sync/rules/tombstone.ts',
+      find: '...(others.size > 0 && { also: [...others].slice(0, MAX_ALSO) }),',
+      replace: '',
     },
   },
   {

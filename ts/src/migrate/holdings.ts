@@ -1,6 +1,6 @@
 /** Everything that one side of a migration holds: the current credentials, tombstones, history and the config. */
 import { readFile } from 'node:fs/promises';
-import type { CredentialName } from '../credential/name.ts';
+import { type CredentialName, printable } from '../credential/name.ts';
 import type { VersionId } from '../credential/version.ts';
 import { errorCode } from '../files/atomic-write.ts';
 import {
@@ -13,7 +13,7 @@ import {
 import { EMPTY_BASE } from '../sync/base.ts';
 import { listLocal } from '../sync/local.ts';
 import { checkMarker } from '../sync/look.ts';
-import type { Problem, Sighting, Snapshot, TombstoneSighting } from '../sync/model.ts';
+import type { Problem, Sighting, TombstoneSighting } from '../sync/model.ts';
 import { takeSnapshot } from '../sync/snapshot.ts';
 
 export interface Holdings {
@@ -49,7 +49,14 @@ export async function holdingsOf(store: Store): Promise<Holdings> {
   checkMarker(listing.marker, store);
   const nowhere = { auth: undefined, ccs: undefined };
   const listings = { local: nowhere, store: { kind: 'listed', listing } as const };
-  const snapshot: Snapshot = await takeSnapshot(listings, nowhere, EMPTY_BASE, store, Date.now());
+  const { snapshot, torn } = await takeSnapshot(listings, nowhere, EMPTY_BASE, store, Date.now());
+  if (torn.length > 0) {
+    throw new StoreError(
+      'unreachable',
+      `${torn.map(printable).join(', ')} in ${store.location} went while it was being read`,
+      'Stop what writes there, or wait for it, and run the same command again.',
+    );
+  }
   const credentials = new Map<CredentialName, Held>();
   for (const [name, { store: current, backup, tombstone }] of snapshot.credentials) {
     credentials.set(name, { current, backup, tombstone, history: [] });

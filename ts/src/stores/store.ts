@@ -23,6 +23,8 @@ export interface Store {
    * - MUST be complete (all pages) or throw: a listing that was cut short is never returned.
    * - MUST NOT write. A store that is not there yet (no bucket, no directory) gives `present: false` and nothing.
    * - Names are as the store has them; they are not checked here.
+   * - May be of several moments, where it takes several requests. MUST then ask for tombstones last, once current objects and backup
+   *   copies are known: what a deletion has taken away is never missing without its tombstone.
    */
   list(): Promise<StoreListing>;
 

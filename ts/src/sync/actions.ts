@@ -192,7 +192,7 @@ function keepWhere(snapshot: Snapshot, permissions: Permissions): 'history' | 'h
 function inHistory(id: VersionId, seen: CredentialSnapshot, entry: BaseEntry | undefined): boolean {
   return (
     (entry?.agreed?.id === id && entry.agreed.recorded) ||
-    (entry?.superseded.includes(id) ?? false) ||
+    ((entry?.superseded.includes(id) ?? false) && !entry?.unkept?.includes(id)) ||
     isInHistory(seen, id)
   );
 }

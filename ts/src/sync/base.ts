@@ -3,6 +3,7 @@ import type { CredentialName } from '../credential/name.ts';
 import { contentOf, fieldDigests, type Version, type VersionId } from '../credential/version.ts';
 import type { Tag } from '../stores/store.ts';
 import {
+  type Action,
   type AgreedVersion,
   type Base,
   type BaseEntry,
@@ -24,7 +25,7 @@ import {
 } from './model.ts';
 import { GUARD_WINDOW_MS } from './rules/guard.ts';
 import { MAX_SUPERSEDED } from './rules/superseded.ts';
-import { isSameTombstone } from './rules/tombstone.ts';
+import { buriedVersions, isSameTombstone } from './rules/tombstone.ts';
 import { holds, isInHistory, isRecorded, versionsIn } from './sightings.ts';
 
 export const EMPTY_BASE: Base = {
@@ -70,14 +71,9 @@ export function nextEntry(
       for (const place of outcome.removed) delete at[place];
       return entry && { ...entry, at, buried };
     }
-    const gone = [entry?.agreed?.id, decision.tombstone.version, ...versionsIn(seen)];
-    return {
-      agreed: undefined,
-      at: {},
-      tags: {},
-      superseded: extend(entry?.superseded, gone, undefined),
-      buried,
-    };
+    const gone = [entry?.agreed?.id, ...buriedVersions(decision.tombstone), ...versionsIn(seen)];
+    const superseded = extend(entry?.superseded, gone, undefined);
+    return { agreed: undefined, at: {}, tags: {}, superseded, ...unkept(superseded, entry, seen, actions), buried };
   }
   if (decision.kind !== 'spread' || !outcome.complete || pending.length > 0 || !storeListed(snapshot))
     return entry;
@@ -113,13 +109,24 @@ export function nextEntry(
     const tag = outcome.tags[place] ?? (sighting.kind === 'version' ? sighting.tag : undefined);
     if (holdsNow(place) && tag !== undefined) tags[place] = tag;
   }
-  return {
-    agreed,
-    at,
-    tags,
-    superseded: extend(entry?.superseded, [entry?.agreed?.id, ...versionsIn(seen)], id),
-    buried: undefined,
-  };
+  const superseded = extend(entry?.superseded, [entry?.agreed?.id, ...versionsIn(seen)], id);
+  return { agreed, at, tags, superseded, ...unkept(superseded, entry, seen, actions), buried: undefined };
+}
+
+/** What was not known to be kept, and was not kept by these actions either: no place holds it, or it would have been. */
+function unkept(
+  superseded: readonly VersionId[],
+  entry: BaseEntry | undefined,
+  seen: CredentialSnapshot,
+  actions: readonly Action[],
+): Pick<BaseEntry, 'unkept'> {
+  const isKept = (id: VersionId) =>
+    isInHistory(seen, id) ||
+    actions.some(
+      (action) => action.kind === 'keep' && action.where === 'history' && action.version.id === id,
+    );
+  const left = (entry?.unkept ?? []).filter((id) => superseded.includes(id) && !isKept(id));
+  return left.length > 0 ? { unkept: left } : {};
 }
 
 /** The note of a store write that is about to be made. */

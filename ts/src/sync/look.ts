@@ -16,6 +16,9 @@ import { untilAborted } from './stopping.ts';
 /** Layout of our records in the store: a store with a higher number is left alone. */
 export const STORE_FORMAT = 1;
 
+/** What is in the listing and is not there when it is read is looked for so often: then the listing is wrong. */
+const MAX_LOOKS = 4;
+
 export interface LookRequest {
   readonly permissions: Permissions;
   readonly authDir: string;
@@ -83,14 +86,23 @@ export async function look(request: LookRequest, state: State, store: Store): Pr
   const { base, problems: stateProblems } = await loadBase(state, storeId);
 
   const now = Date.now();
-  const view = async (listing: StoreListing | undefined): Promise<{ snapshot: Snapshot; plan: Plan }> => {
+  const view = async (
+    listing: StoreListing | undefined,
+    looks = 1,
+  ): Promise<{ snapshot: Snapshot; plan: Plan }> => {
     const listings = {
       local,
       store: listing
         ? ({ kind: 'listed', listing } as const)
         : ({ kind: 'failed', reason: storeError?.message ?? 'it was not listed' } as const),
     };
-    const taken = await takeSnapshot(listings, directories, base, store, now);
+    const { snapshot: taken, torn } = await takeSnapshot(listings, directories, base, store, now);
+    if (listing && torn.length > 0 && looks < MAX_LOOKS) {
+      const next = await store.list();
+      // Another store by now: it has a base of its own.
+      if (next.marker?.id !== listing.marker?.id) throw madeAnew(store);
+      return view({ ...next, present: listing.present, marker: listing.marker }, looks + 1);
+    }
     const choices = listing ? request.choices?.choose(taken, base) : undefined;
     const snapshot = choices ? withNames(taken, choices.keys()) : taken;
     const options = {
@@ -124,6 +136,11 @@ export async function look(request: LookRequest, state: State, store: Store): Pr
     local,
     directories,
   };
+}
+
+function madeAnew(store: Store): StoreError {
+  const message = `${store.location} was emptied or made anew while it was looked at`;
+  return new StoreError('unreachable', message, 'Nothing was changed. Run again.');
 }
 
 /** The part of a plan that is about what was chosen. */

@@ -98,6 +98,8 @@ export interface Tombstone {
   /** The version that was deleted, and its freshness: copies no fresher are removed wherever they are. */
   readonly version: VersionId;
   readonly freshness: Freshness;
+  /** Other versions that went with it, those of an earlier tombstone in whose place this one stands among them. */
+  readonly also?: readonly VersionId[];
   /** Name of the host that deleted it, for people. */
   readonly host: string;
   /** Set where a person asked for it by name (`forget`): the guard has no say in it, on any host. */
@@ -137,6 +139,8 @@ export interface BaseEntry {
   readonly tags: Readonly<Partial<Record<StorePlace, Tag>>>;
   /** Versions known to have been replaced, oldest first, bounded. */
   readonly superseded: readonly VersionId[];
+  /** Of `superseded`, what is not known to be kept: the run that was to keep it never said that it did. */
+  readonly unkept?: readonly VersionId[];
   /** Set while a tombstone stands. */
   readonly buried: Burial | undefined;
 }

@@ -42,10 +42,10 @@ import { deletes, exists, guard, putBack } from './rules/guard.ts';
 import { needsHistory } from './rules/history.ts';
 import { isStale, wasChosenOver } from './rules/stale.ts';
 import { chosenAgain, supersededVersions } from './rules/superseded.ts';
-import { lifeUnder } from './rules/tombstone.ts';
+import { buriedVersions, burying, lifeUnder } from './rules/tombstone.ts';
 import { twins } from './rules/twins.ts';
 import { type Candidate, inOrder } from './rules/winner.ts';
-import { versionsIn } from './sightings.ts';
+import { tombstoneIn, versionsIn } from './sightings.ts';
 import { freshnessWords, instantWords, placeNames } from './words.ts';
 
 export interface PlanOptions {
@@ -175,7 +175,7 @@ export function decide(
         remedy: 'Nothing to do: the deletion is carried out when the store is back.',
       };
     }
-    return deletion(name, entry.agreed, gone, host, now);
+    return deletion(name, entry.agreed, gone, host, now, seen);
   }
 
   const unchanged = acceptable.filter((candidate) => !isChange(candidate));
@@ -201,7 +201,7 @@ function decideBuried(
   now: number,
   host: string,
 ): Decision {
-  const current = [...versionsIn(seen, STORE_PLACES), tombstone.version];
+  const current = [...versionsIn(seen, STORE_PLACES), ...buriedVersions(tombstone)];
   const superseded = supersededVersions(entry, seen.history, current, seen.pruned);
   const living = present.filter((candidate) => lives(candidate, seen, tombstone, entry, superseded, now));
   const deleted = deletedWords(tombstone);
@@ -213,7 +213,7 @@ function decideBuried(
   // Our own write, after which the tombstone was to go; and then the file went.
   const gone = LOCAL_PLACES.filter((place) => changeOf(seen[place], entry?.at[place]) === 'gone');
   if (others.length === 0 && first.version.id === entry?.agreed?.id && gone.length > 0)
-    return { ...deletion(tombstone.name, entry.agreed, gone, host, now), over: tag };
+    return { ...deletion(tombstone.name, entry.agreed, gone, host, now, seen), over: tag };
   const ends = { tag };
   if (others.length > 0)
     return { ...merged([first, ...others], undefined, present, superseded, false), ends };
@@ -230,10 +230,12 @@ function deletion(
   gone: readonly LocalPlace[],
   host: string,
   time: number,
+  seen: CredentialSnapshot,
 ): Extract<Decision, { kind: 'delete' }> {
+  const buried = burying(id, freshness, versionsIn(seen), tombstoneIn(seen));
   return {
     kind: 'delete',
-    tombstone: { name, version: id, freshness, host, time },
+    tombstone: { name, ...buried, host, time },
     tag: undefined,
     reason: `deleted from ${placeNames(gone)}`,
   };

@@ -42,8 +42,8 @@ export async function tidyHistory(
       .sort()
       .filter((name) => from === undefined || name >= from);
     const part = names.slice(0, CREDENTIALS_PER_RUN);
-    const asked = Promise.all([store.history(part), store.pruned(part)]);
-    const [history, pruned] = await untilAborted(signal, asked);
+    const history = await untilAborted(signal, store.history(part));
+    const pruned = await untilAborted(signal, store.pruned(part));
     const entries = bounded(expendable(history, snapshot, pruned, keep));
     const count = await untilAborted(signal, store.prune(entries));
     const rest = names[CREDENTIALS_PER_RUN];

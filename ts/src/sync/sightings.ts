@@ -1,10 +1,22 @@
 /** What the places say of one credential: the questions that rules, actions and the base ask of a snapshot. */
 import type { VersionId } from '../credential/version.ts';
-import { type CredentialSnapshot, PLACES, type Place, type Sighting, STORE_PLACES } from './model.ts';
+import {
+  type CredentialSnapshot,
+  PLACES,
+  type Place,
+  type Sighting,
+  STORE_PLACES,
+  type Tombstone,
+} from './model.ts';
 
 /** Whether a place holds this version. */
 export function holds(sighting: Sighting, id: VersionId): boolean {
   return sighting.kind === 'version' && sighting.version.id === id;
+}
+
+/** The tombstone that stands in the store, if one does that can be read. */
+export function tombstoneIn({ tombstone }: CredentialSnapshot): Tombstone | undefined {
+  return tombstone?.kind === 'tombstone' ? tombstone.tombstone : undefined;
 }
 
 /** The ids of the versions that these places hold, one for each that holds any. */

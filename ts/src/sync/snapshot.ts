@@ -45,7 +45,9 @@ export interface Listings {
 }
 
 /**
- * One snapshot of all places.
+ * One snapshot of all places, and what of the store was gone when it was read though the listing had it (`torn`): somebody
+ * else was at work in between, so what the listing says of tombstones is of another moment than what was read, and a
+ * new listing is called for. In the snapshot such a credential is unreadable, so that nothing is planned by it.
  *
  * @param directories Where the local places are; undefined for one that is off.
  * @throws StoreError if the store goes out of reach while it is read.
@@ -56,7 +58,7 @@ export async function takeSnapshot(
   base: Base,
   store: Store,
   now: number,
-): Promise<Snapshot> {
+): Promise<{ readonly snapshot: Snapshot; readonly torn: readonly CredentialName[] }> {
   const problems: Problem[] = LOCAL_PLACES.flatMap((place) => listings.local[place]?.problems ?? []);
   const storeState: PlaceState =
     listings.store.kind === 'listed'
@@ -70,7 +72,7 @@ export async function takeSnapshot(
   };
   const shell: Snapshot = { now, places, credentials: new Map(), problems };
 
-  const remote = await readStore(listings, shell, base, store, problems);
+  const { remote, torn } = await readStore(listings, shell, base, store, problems);
   const all = await historyOfEmptyStore(listings, store);
   const names = new Set<CredentialName>([
     ...LOCAL_PLACES.flatMap((place) => [...(listings.local[place]?.sightings.keys() ?? [])]),
@@ -95,7 +97,7 @@ export async function takeSnapshot(
   }
   const snapshot = { ...shell, credentials };
   await confirmGone(snapshot, credentials, directories, base);
-  return snapshot;
+  return { snapshot, torn };
 }
 
 /** The snapshot with these credentials in it, those too that no place and no record in the store knows. */
@@ -125,8 +127,7 @@ export async function consultHistory(
   names: readonly CredentialName[],
   store: Store,
 ): Promise<Snapshot> {
-  const [history, pruned] = await Promise.all([store.history(names), store.pruned(names)]);
-  const records = groupByName(history);
+  const { history: records, pruned } = await historyOf(store, names);
   const credentials = new Map(snapshot.credentials);
   for (const name of names) {
     const seen = credentials.get(name);
@@ -164,13 +165,14 @@ async function readStore(
   base: Base,
   store: Store,
   problems: Problem[],
-): Promise<Remote> {
+): Promise<{ readonly remote: Remote; readonly torn: readonly CredentialName[] }> {
+  const torn: CredentialName[] = [];
   const remote = {
     store: new Map<CredentialName, Sighting>(),
     backup: new Map<CredentialName, Sighting>(),
     tombstones: new Map<CredentialName, TombstoneSighting>(),
   };
-  if (listings.store.kind !== 'listed') return remote;
+  if (listings.store.kind !== 'listed') return { remote, torn };
   const { listing } = listings.store;
 
   const read = async (
@@ -198,6 +200,7 @@ async function readStore(
     }
     if (unknown.length > MANY_OBJECTS) keepHeapSmall();
     await read(unknown, (name, answer) => {
+      if (answer.kind === 'absent') torn.push(name);
       const sighting = sightingOf(answer);
       remote[place].set(name, sighting);
       if (answer.kind === 'object' && place === 'store')
@@ -214,7 +217,7 @@ async function readStore(
     return [];
   });
   await read(tombstones, (name, answer) => {
-    if (answer.kind === 'absent') return;
+    if (answer.kind === 'absent') torn.push(name);
     remote.tombstones.set(
       name,
       answer.kind === 'object'
@@ -222,7 +225,7 @@ async function readStore(
         : { kind: 'invalid', reason: readFailure(answer) },
     );
   });
-  return remote;
+  return { remote, torn };
 }
 
 /** An object with the tag that the base remembers holds the version that the base remembers. */
@@ -261,7 +264,6 @@ function knownByDigest(
 }
 
 function sightingOf(answer: ReadAnswer): Sighting {
-  if (answer.kind === 'absent') return { kind: 'absent' };
   if (answer.kind !== 'object') return { kind: 'unreadable', reason: readFailure(answer) };
   const parsed = parseCredential(answer.bytes);
   if (!parsed.ok) return { kind: 'invalid', reason: parsed.reason, bytes: answer.bytes, tag: answer.tag };
@@ -273,10 +275,15 @@ function sightingOf(answer: ReadAnswer): Sighting {
   };
 }
 
-function readFailure(answer: Extract<ReadAnswer, { kind: 'too-large' | 'failed' }>): string {
-  return answer.kind === 'too-large'
-    ? `is ${answer.size} bytes long, more than any credential has`
-    : answer.reason;
+function readFailure(answer: Exclude<ReadAnswer, { kind: 'object' }>): string {
+  switch (answer.kind) {
+    case 'absent':
+      return 'is in the listing of the store, and is not there when it is read';
+    case 'too-large':
+      return `is ${answer.size} bytes long, more than any credential has`;
+    case 'failed':
+      return answer.reason;
+  }
 }
 
 function checkedName(key: string, place: StorePlace, problems: Problem[]): CredentialName | undefined {
@@ -308,8 +315,13 @@ async function historyOfEmptyStore(
   const { listing } = listings.store;
   if (!listing.present || listing.marker === undefined || listing.current.size > 0 || listing.backup.size > 0)
     return undefined;
-  const [history, pruned] = await Promise.all([store.history(), store.pruned()]);
-  return { history: groupByName(history), pruned };
+  return historyOf(store);
+}
+
+/** What was pruned is asked for last: a host that prunes notes it before it takes anything out of history. */
+async function historyOf(store: Store, names?: readonly CredentialName[]) {
+  const history = groupByName(await store.history(names));
+  return { history, pruned: await store.pruned(names) };
 }
 
 function groupByName(

@@ -62,6 +62,7 @@ function baseEntry(value: unknown): BaseEntry {
     at: partial(entry.at, PLACES, versionId),
     tags: partial(entry.tags, STORE_PLACES, string),
     superseded: list(entry.superseded, versionId),
+    ...(entry.unkept !== undefined && { unkept: list(entry.unkept, versionId) }),
     buried: entry.buried === undefined ? undefined : burial(entry.buried),
   };
 }
@@ -79,13 +80,14 @@ function agreedVersion(value: unknown): AgreedVersion {
 
 function burial(value: unknown): Burial {
   const { tombstone, tag, cleared } = object(value);
-  const { name, version, freshness: times, host, time, forgotten } = object(tombstone);
+  const { name, version, freshness: times, also, host, time, forgotten } = object(tombstone);
   const check = parseName(string(name));
   return {
     tombstone: {
       name: check.ok ? check.name : damaged(),
       version: versionId(version),
       freshness: freshness(times),
+      ...(also !== undefined && { also: list(also, versionId) }),
       host: string(host),
       ...(forgotten === true && { forgotten }),
       time: number(time),

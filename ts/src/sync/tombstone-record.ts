@@ -5,6 +5,7 @@ import { isInstant } from '../credential/time.ts';
 import { isVersionId } from '../credential/version.ts';
 import type { Tag } from '../stores/store.ts';
 import type { Tombstone, TombstoneSighting } from './model.ts';
+import { MAX_ALSO } from './rules/tombstone.ts';
 
 /** Number of the layout; a program leaves a record with a higher one alone. */
 const FORMAT = 1;
@@ -24,6 +25,7 @@ export function serializeTombstone(tombstone: Tombstone): Uint8Array {
       expired: new Date(freshness.expired).toISOString(),
       expiredMs: freshness.expired,
     }),
+    ...(tombstone.also && { also: tombstone.also }),
     host: tombstone.host,
     ...(tombstone.forgotten && { forgotten: true }),
     time: new Date(tombstone.time).toISOString(),
@@ -47,6 +49,7 @@ export function parseTombstone(bytes: Uint8Array, tag: Tag, name: CredentialName
   if (record.name !== name || !isVersionId(version) || Number.isNaN(time)) {
     return { kind: 'invalid', reason: 'is damaged' };
   }
+  const also = (Array.isArray(record.also) ? record.also : []).filter(isVersionId).slice(0, MAX_ALSO);
   return {
     kind: 'tombstone',
     tag,
@@ -57,6 +60,7 @@ export function parseTombstone(bytes: Uint8Array, tag: Tag, name: CredentialName
         ...(isInstant(record.lastRefreshMs) && { lastRefresh: record.lastRefreshMs }),
         ...(isInstant(record.expiredMs) && { expired: record.expiredMs }),
       },
+      ...(also.length > 0 && { also }),
       host: typeof host === 'string' ? host.slice(0, 255) : 'another host',
       ...(record.forgotten === true && { forgotten: true }),
       time,

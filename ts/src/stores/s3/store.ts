@@ -79,13 +79,13 @@ export function s3Store(options: S3Options, memory: StoreMemory): Store {
     remembered: () => recallMarker(memory.read().marker)?.marker,
 
     async list() {
-      const listings = await Promise.all([
+      const objects = await Promise.all([
         bucket.list(AREA_PREFIX.current),
         bucket.list(AREA_PREFIX.backup),
-        bucket.list(AREA_PREFIX.tombstone),
         bucket.list(SYNC_PREFIX, '/'),
       ]);
-      const [current, backup, tombstones, records] = listings;
+      const listings = [...objects, await bucket.list(AREA_PREFIX.tombstone)] as const;
+      const [current, backup, records, tombstones] = listings;
       if (!current || !backup || !tombstones || !records) {
         if (listings.some((listing) => listing)) throw inBetween(bucket.location);
         preparation.found({ present: false });

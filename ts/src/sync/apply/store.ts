@@ -8,14 +8,14 @@ import {
   type BaseEntry,
   type CredentialPlan,
   type CredentialSnapshot,
-  type Decision,
   type Intent,
   isStorePlace,
   type Snapshot,
   type StorePlace,
   winnerId,
 } from '../model.ts';
-import { versionsIn } from '../sightings.ts';
+import { buriedVersions } from '../rules/tombstone.ts';
+import { tombstoneIn, versionsIn } from '../sightings.ts';
 import type { State } from '../state.ts';
 import { untilAborted } from '../stopping.ts';
 import { serializeTombstone } from '../tombstone-record.ts';
@@ -125,26 +125,19 @@ function storeChange({ plan, seen, entry, bytes, winner }: Work, host: string): 
   };
 }
 
-/**
- * What a version replaces once it is current, or once a tombstone names it: all that the places hold, what was agreed
- * before, what was deleted before.
- */
+/** What a version replaces once it is current: all that the places hold, what was agreed before, what was deleted before. */
 function replacedBy(
   id: VersionId,
   { decision }: CredentialPlan,
   seen: CredentialSnapshot,
   entry: BaseEntry | undefined,
 ): readonly VersionId[] {
-  if (successorOf(decision) !== id) return [];
+  if (decision.kind !== 'spread' || winnerId(decision.winner) !== id) return [];
   const agreed = entry?.agreed ? [entry.agreed.id] : [];
   // The earlier tombstone goes, and a host that never saw it may still hold what it named.
-  const deleted = seen.tombstone?.kind === 'tombstone' ? [seen.tombstone.tombstone.version] : [];
+  const earlier = tombstoneIn(seen);
+  const deleted = earlier ? buriedVersions(earlier) : [];
   return [...new Set([...versionsIn(seen), ...agreed, ...deleted])].filter((other) => other !== id);
-}
-
-function successorOf(decision: Decision): VersionId | undefined {
-  if (decision.kind === 'spread') return winnerId(decision.winner);
-  return decision.kind === 'delete' && decision.tag === undefined ? decision.tombstone.version : undefined;
 }
 
 /** Keeps on this host what a batch replaces and no store can keep. */

@@ -1,6 +1,7 @@
 /** Rule: a place against its base. */
 
 import type { CredentialName } from '../../credential/name.ts';
+import type { VersionId } from '../../credential/version.ts';
 import {
   type Base,
   type BaseEntry,
@@ -11,7 +12,7 @@ import {
   type Snapshot,
   STORE_PLACES,
 } from '../model.ts';
-import { holds } from '../sightings.ts';
+import { holds, isInHistory } from '../sightings.ts';
 
 /**
  * What became of one place since this host last saw it agreed.
@@ -86,11 +87,17 @@ export function adoptOwnWrite(
   // A directory that was made anew since never held anything: what is not there was not deleted.
   const held = intent.held.filter((place) => belongs(base, snapshot, place));
   const places: readonly Place[] = [...held, 'store', ...arrived];
+  const superseded = entry?.superseded ?? [];
+  const isKept = (old: VersionId) => entry?.agreed?.id === old && entry.agreed.recorded;
+  const added = intent.supersedes.filter((old) => old !== id && !superseded.includes(old));
   return {
-    agreed: intent.version,
+    // Another host can have come to the same version, and a native proxy can have pushed it: that it arrived says
+    // nothing of what was to be kept ahead of it.
+    agreed: { ...intent.version, recorded: isInHistory(seen, id) },
     at: { ...entry?.at, ...Object.fromEntries(places.map((place) => [place, id])) },
     tags: entry?.tags ?? {},
-    superseded: [...(entry?.superseded ?? []), ...intent.supersedes].filter((old) => old !== id),
+    superseded: [...superseded, ...added].filter((old) => old !== id),
+    unkept: [...(entry?.unkept ?? []), ...added.filter((old) => !isKept(old))],
     // While the tombstone stands that it was to end, what a person put back is still told by this.
     buried: seen.tombstone ? entry?.buried : undefined,
   };

@@ -12,9 +12,10 @@ import {
   type Snapshot,
   STORE_PLACES,
 } from '../model.ts';
-import { holds, versionsIn } from '../sightings.ts';
+import { holds, tombstoneIn, versionsIn } from '../sightings.ts';
 import { freshnessWords, placeNames } from '../words.ts';
 import { supersededVersions } from './superseded.ts';
+import { burying } from './tombstone.ts';
 import { inOrder } from './winner.ts';
 
 export type Choice =
@@ -61,8 +62,7 @@ function isDone(
     const { id } = choice.version;
     return entry?.agreed?.id === id || STORE_PLACES.some((place) => holds(seen[place], id));
   }
-  const stands = seen.tombstone?.kind === 'tombstone' ? seen.tombstone.tombstone : undefined;
-  const tombstones = [stands, entry?.buried?.tombstone];
+  const tombstones = [tombstoneIn(seen), entry?.buried?.tombstone];
   return tombstones.some((tombstone) => tombstone?.time === choice.time && tombstone.host === host);
 }
 
@@ -116,9 +116,11 @@ function forget(
     present.map((candidate) => candidate.version.freshness),
     time,
   );
+  const agreed = entry?.agreed ? [entry.agreed.id] : [];
+  const buried = burying(last.id, freshness, [...versionsIn(seen), ...agreed], tombstoneIn(seen));
   return {
     kind: 'delete',
-    tombstone: { name, version: last.id, freshness, host, forgotten: true, time },
+    tombstone: { name, ...buried, host, forgotten: true, time },
     tag: undefined,
     ...(seen.tombstone?.kind === 'tombstone' && { over: seen.tombstone.tag }),
     reason: `forgotten on ${host}`,

@@ -6,6 +6,7 @@ import { type CredentialSnapshot, PLACES, type Snapshot } from '../model.ts';
 import { inSequence } from '../sequence.ts';
 import { versionsIn } from '../sightings.ts';
 import { supersededVersions } from './superseded.ts';
+import { buriedVersions } from './tombstone.ts';
 
 /** Of each credential both are kept: so many versions, the newest, and all that are younger than so many days. */
 export interface HistoryKeep {
@@ -54,5 +55,5 @@ export function neededVersions(seen: CredentialSnapshot): ReadonlySet<VersionId>
   if (seen.tombstone?.kind === 'invalid') return undefined;
   const held = versionsIn(seen, PLACES);
   if (!seen.tombstone) return held.length > 0 ? new Set(held) : undefined;
-  return new Set([...held, seen.tombstone.tombstone.version]);
+  return new Set([...held, ...buriedVersions(seen.tombstone.tombstone)]);
 }

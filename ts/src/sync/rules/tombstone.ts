@@ -1,5 +1,5 @@
 /** Rule: a deleted credential stays deleted until the name lives again. */
-import { compareFreshness } from '../../credential/freshness.ts';
+import { compareFreshness, type Freshness } from '../../credential/freshness.ts';
 import type { VersionId } from '../../credential/version.ts';
 import { type BaseEntry, isStorePlace, type Place, type SeenVersion, type Tombstone } from '../model.ts';
 
@@ -32,8 +32,43 @@ export function lifeUnder(
       ? entry.buried.cleared[place]
       : undefined;
   if (cleared !== undefined && Math.min(since ?? now, now) - cleared > REAPPEARANCE_MS) return 'put-back';
-  if (version.id === tombstone.version || superseded.has(version.id)) return 'dead';
+  if (buriedVersions(tombstone).includes(version.id) || superseded.has(version.id)) return 'dead';
   return compareFreshness(version.freshness, tombstone.freshness, now) > 0 ? 'fresher' : 'dead';
+}
+
+/** Every version that a tombstone says was deleted. */
+export function buriedVersions({ version, also = [] }: Tombstone): readonly VersionId[] {
+  return [version, ...also];
+}
+
+/** More than these are told by their freshness: whoever ends a tombstone records all of them, and S3 has room for few. */
+export const MAX_ALSO = 8;
+
+/**
+ * What a new tombstone says of the version that it is for: besides, what went with it, and what an earlier tombstone
+ * had named. It ranks as high as that one did, by the kinds of time that this version has: with another kind, the next
+ * login of its provider would count as older than the deletion.
+ */
+export function burying(
+  version: VersionId,
+  freshness: Freshness,
+  present: readonly VersionId[],
+  earlier: Tombstone | undefined,
+): Pick<Tombstone, 'version' | 'freshness' | 'also'> {
+  const others = new Set([...(earlier ? buriedVersions(earlier) : []), ...present]);
+  others.delete(version);
+  return {
+    version,
+    freshness: {
+      ...(freshness.lastRefresh !== undefined && {
+        lastRefresh: Math.max(freshness.lastRefresh, earlier?.freshness.lastRefresh ?? 0),
+      }),
+      ...(freshness.expired !== undefined && {
+        expired: Math.max(freshness.expired, earlier?.freshness.expired ?? 0),
+      }),
+    },
+    ...(others.size > 0 && { also: [...others].slice(0, MAX_ALSO) }),
+  };
 }
 
 /** Whether both are of the same deletion: a name that lived again can be deleted again at the same version. */
