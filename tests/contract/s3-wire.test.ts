@@ -85,6 +85,18 @@ describe.skipIf(!s3Server)('what goes over the wire', () => {
       ]);
     });
 
+    test('tombstones are listed once all else was: what a deletion takes away is never missing without one', async () => {
+      const { store } = await preparedBucket();
+      await store.commit([create('a.json', credential('a'))]);
+      proxy.forget();
+      proxy.spoil(({ kind, key }) =>
+        kind === 'LIST' && key === 'auths/' ? { kind: 'delay', ms: 300 } : undefined,
+      );
+      await store.list();
+      proxy.spoil(() => undefined);
+      expect(proxy.requests.at(-1)?.key).toBe('sync/tombstones/');
+    });
+
     test('hydrating reads each object once', async () => {
       const { store, options, memory } = await preparedBucket();
       const names = Array.from({ length: 40 }, (_, index) => `${index}.json`);

@@ -87,8 +87,9 @@ export function happen(world: World, step: Happening): void {
       const bytes = held[held.length - 1 - (step.age % Math.max(1, held.length))];
       if (!bytes) return;
       const cleared = host.cleared.get(`auth ${name}`);
-      if (!inodeOf(host, 'auth', name) && cleared !== undefined && host.now() - cleared > PUT_BACK_MS)
-        ledger.putBack(name, bytes);
+      // What is in a place that has been free of it for so long came by a person, whoever wrote it over that since.
+      const isFree = !inodeOf(host, 'auth', name) || cloud.objects.tombstone.has(name);
+      if (isFree && cleared !== undefined && host.now() - cleared > PUT_BACK_MS) ledger.putBack(name, bytes);
       ledger.made(bytes, `what ${host.name} had`);
       writeFile(host, pathOf('auth', name), bytes);
       return;

@@ -981,6 +981,17 @@ const guard: Case[] = [
   },
   {
     section: 'Guard',
+    case: 'what was deleted elsewhere, and is gone here too, does not count as there: L emptied is put back all the same',
+    others: {
+      ...many(2, () => deletedHere),
+      'gone0.json': { base: { agreed: v1 }, tombstone: v1 },
+      'gone1.json': { base: { agreed: v1 }, tombstone: v1 },
+    },
+    guarded: ['n0.json', 'n1.json'],
+    expect: { 'n0.json': putBack, 'n1.json': putBack },
+  },
+  {
+    section: 'Guard',
     case: '--allow-delete a b: just those',
     others: many(4, () => deletedHere),
     allowDelete: ['n0.json', 'n1.json'],
@@ -1080,6 +1091,24 @@ const crashes: Case[] = [
     base: { agreed: v1, intent: { version: v2, held: ['auth'], supersedes: [v1] } },
     places: { auth: v2, ccs: v1, store: v2, backup: v2 },
     expect: { decision: 'spread', winner: v2, actions: ['write ccs'] },
+  },
+  {
+    section: 'Crashes',
+    case: 'killed before the store write, to which another host came as well: what it was to keep is not known to be kept',
+    base: { agreed: v1, intent: { version: v4, held: [], supersedes: [v1, v2] } },
+    places: { auth: v2, ccs: v4, store: v4, backup: v4 },
+    expect: { decision: 'spread', winner: v4, actions: ['keep v2 in history', 'write auth'] },
+  },
+  {
+    section: 'Crashes',
+    case: 'killed before the store write, and a native proxy wrote the same: it is not known to be kept either',
+    base: { agreed: v1, intent: { version: v2, held: ['auth'], supersedes: [v1] } },
+    places: { auth: v3, ccs: v1, store: native(v2), backup: native(v2) },
+    expect: {
+      decision: 'spread',
+      winner: v3,
+      actions: ['keep v2 in history', 'keep v3 in history', 'write store', 'write backup', 'write ccs'],
+    },
   },
   {
     section: 'Crashes',

@@ -391,8 +391,9 @@ describe('what the store or the state holds, on anything at all', TIMEOUT, () =>
           at: { auth: ID },
           tags: { store: 't' },
           superseded: [ID],
+          unkept: [ID],
           buried: {
-            tombstone: { name: 'a.json', version: ID, freshness: {}, host: 'h', time: 1e12 },
+            tombstone: { name: 'a.json', version: ID, freshness: {}, also: [ID], host: 'h', time: 1e12 },
             tag: 't',
             cleared: { auth: 1e12 },
           },

@@ -224,4 +224,79 @@ export const CASES: readonly Case[] = [
       replace: 'const TOMBSTONE_LAST = TOMBSTONE_FIRST;',
     },
   },
+  {
+    name: 'a tombstone in the place of another names what that one named, where two hosts forget at once',
+    stories: [
+      world([false, false, false], 1, true, [
+        alone(run(1, { choice: { kind: 'restore', name: 0, age: 0 } })),
+        together(
+          0,
+          run(1, { choice: { kind: 'forget', name: 0 } }),
+          run(0, { choice: { kind: 'forget', name: 0 } }),
+          run(2),
+        ),
+        { kind: 'time', seconds: 300 },
+        { kind: 'login', host: 0, name: 0, dates: 'expiring' },
+        alone(run(0)),
+      ]),
+    ],
+    before: {
+      file: 'sync/rules/tombstone.ts',
+      find: 'new Set([...(earlier ? buriedVersions(earlier) : []), ...present])',
+      replace: 'new Set(present)',
+    },
+  },
+  {
+    name: 'what is deleted between the listing and the reading of a look is not healed by it',
+    stories: Array.from({ length: 40 }, (_, index) =>
+      world([false, false], 0, false, [
+        { kind: 'native write', host: 0, name: 0, how: 'new' },
+        alone(run(1)),
+        alone(run(0, { choice: { kind: 'forget', name: 0 } })),
+        alone(run(0, { choice: { kind: 'restore', name: 0, age: 0 }, crashAt: 19 })),
+        together(index, run(0, { choice: { kind: 'forget', name: 0 } }), run(1)),
+      ]),
+    ),
+    before: {
+      file: 'sync/snapshot.ts',
+      find: "if (answer.kind === 'absent') torn.push(name);\n      const sighting = sightingOf(answer);",
+      replace: "const sighting: Sighting = answer.kind === 'absent' ? answer : sightingOf(answer);",
+    },
+  },
+  {
+    name: 'a version that two hosts came to keeps for each what only that one replaced by it',
+    stories: Array.from({ length: 60 }, (_, index) => ({
+      ...world([false, false], 1, true, [
+        { kind: 'time', seconds: 90_000 },
+        { kind: 'edit', host: 0, name: 0, place: 'auth', field: 'note' },
+        together(
+          index,
+          run(1, { choice: { kind: 'restore', name: 0, age: 0 } }),
+          run(0, { choice: { kind: 'restore', name: 0, age: 0 }, abortAt: 20 + index }),
+        ),
+      ]),
+      conditions: false,
+    })),
+    before: {
+      file: 'sync/actions.ts',
+      find: '((entry?.superseded.includes(id) ?? false) && !entry?.unkept?.includes(id))',
+      replace: '(entry?.superseded.includes(id) ?? false)',
+    },
+  },
+  {
+    name: 'the guard says of an emptied directory in the next run what it said in the first',
+    stories: [
+      world([false, false], 4, true, [
+        alone(run(0, { choice: { kind: 'forget', name: 1 } })),
+        { kind: 'directory', host: 1, place: 'auth', how: 'emptied' },
+        alone(run(0, { choice: { kind: 'forget', name: 0 } })),
+        alone(run(1, { command: 'hydrate' })),
+      ]),
+    ],
+    before: {
+      file: 'sync/rules/guard.ts',
+      find: "if (decision.kind === 'delete') return deletes(decision, seen);",
+      replace: '',
+    },
+  },
 ];

@@ -1,7 +1,9 @@
 /** What a host remembers after a run. */
 import { expect, test } from 'vitest';
 import { nextEntry } from '../../../ts/src/sync/base.ts';
-import { planFor, unread, v1, v2, type World } from '../../scenarios/vocabulary.ts';
+import type { CredentialPlan, CredentialSnapshot } from '../../../ts/src/sync/model.ts';
+import { effectiveBase } from '../../../ts/src/sync/plan.ts';
+import { planFor, unread, v1, v2, v3, v4, type World } from '../../scenarios/vocabulary.ts';
 
 const rotated: World = {
   base: { agreed: v1 },
@@ -39,6 +41,23 @@ test('the store was not written: the base does not run ahead of it', () => {
   expect(remembered(rotated, { complete: false })?.agreed?.id).toBe(v1.id);
   expect(remembered({ ...rotated, command: 'hydrate' }, {})?.agreed?.id).toBe(v1.id);
   expect(remembered({ ...rotated, without: { remote: 'failed' } }, {})?.agreed?.id).toBe(v1.id);
+});
+
+test('what a note says was to be kept counts as not kept, until a run has kept it', () => {
+  const noted = { version: v4, held: [], supersedes: [v1, v2, v3] } as const;
+  const world: World = {
+    base: { agreed: v1, intent: noted },
+    places: { auth: v2, ccs: v3, store: v4, backup: v4 },
+  };
+  const { base, snapshot, plan } = planFor(world);
+  const [planned] = plan.credentials as [CredentialPlan];
+  const seen = snapshot.credentials.get(planned.name) as CredentialSnapshot;
+  const entry = effectiveBase(base, snapshot, planned.name);
+  expect(entry?.unkept).toEqual([v2.id, v3.id]);
+  const outcome = { complete: true, winner: v4, tags: {}, removed: [] };
+  expect(nextEntry(planned, seen, entry, snapshot, outcome)?.unkept).toBeUndefined();
+  const half = planned.actions.filter((action) => action.kind !== 'keep' || action.version.id !== v3.id);
+  expect(nextEntry({ ...planned, actions: half }, seen, entry, snapshot, outcome)?.unkept).toEqual([v3.id]);
 });
 
 test('a deletion that is not complete does not miss the file again where it was removed', () => {

@@ -5,7 +5,7 @@ import type { CredentialName } from '../../../ts/src/credential/name.ts';
 import { restoredContent } from '../../../ts/src/credential/restored.ts';
 import { contentOf, type Version, versionOf } from '../../../ts/src/credential/version.ts';
 import { type Choice, chosen } from '../../../ts/src/sync/rules/choice.ts';
-import { inputs, NOW, v1, v2, type World } from '../../scenarios/vocabulary.ts';
+import { inputs, NOW, v1, v2, v3, v4, type World } from '../../scenarios/vocabulary.ts';
 
 const A = 'a.json' as CredentialName;
 const forget: Choice = { kind: 'forget', time: NOW };
@@ -43,6 +43,19 @@ describe('a credential that is forgotten', () => {
 
   test('needs nothing where it is deleted and no place has it', () => {
     expect(asked(forget, { base: { agreed: v2 }, tombstone: v2 })).toBeUndefined();
+  });
+
+  test('over an earlier deletion takes with it what that one named, and what this host knew', () => {
+    const world: World = {
+      base: { agreed: v3 },
+      tombstone: v2,
+      places: { auth: v4, ccs: v1, store: v4, backup: v4 },
+    };
+    expect(asked(forget, world)).toMatchObject({
+      kind: 'delete',
+      over: 'tag T',
+      tombstone: { version: v4.id, also: [v2.id, v1.id, v3.id] },
+    });
   });
 
   test('needs nothing where there never was a good version', () => {

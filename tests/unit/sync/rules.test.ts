@@ -1,5 +1,6 @@
 /** Each of the planner's rules alone. */
 import { describe, expect, test } from 'vitest';
+import type { Freshness } from '../../../ts/src/credential/freshness.ts';
 import type { CredentialName } from '../../../ts/src/credential/name.ts';
 import type { Version, VersionId } from '../../../ts/src/credential/version.ts';
 import type { BaseEntry, CredentialSnapshot, Snapshot } from '../../../ts/src/sync/model.ts';
@@ -7,7 +8,13 @@ import { adoptOwnWrite, baseFor, belongs, changeOf } from '../../../ts/src/sync/
 import { GUARD_WINDOW_MS, guard } from '../../../ts/src/sync/rules/guard.ts';
 import { isStale, wasChosenOver } from '../../../ts/src/sync/rules/stale.ts';
 import { supersededVersions } from '../../../ts/src/sync/rules/superseded.ts';
-import { isSameTombstone, lifeUnder, REAPPEARANCE_MS } from '../../../ts/src/sync/rules/tombstone.ts';
+import {
+  burying,
+  isSameTombstone,
+  lifeUnder,
+  MAX_ALSO,
+  REAPPEARANCE_MS,
+} from '../../../ts/src/sync/rules/tombstone.ts';
 import { twins } from '../../../ts/src/sync/rules/twins.ts';
 import { inOrder } from '../../../ts/src/sync/rules/winner.ts';
 import {
@@ -19,6 +26,7 @@ import {
   NOW,
   native,
   nextYear,
+  refreshed,
   sightingOf,
   tombstone,
   undated,
@@ -221,6 +229,36 @@ describe('under a tombstone', () => {
       'dead',
       'dead',
     ]);
+  });
+
+  test('what went with it is dead, however fresh', () => {
+    const also = { ...grave, also: [v4.id] };
+    expect(lifeUnder(also, v4, 'auth', undefined, undefined, new Set(), NOW)).toBe('dead');
+    expect(life(v4)).toBe('fresher');
+  });
+
+  test('a new one names what the earlier one named and what went with it, the earlier first', () => {
+    const earlier = { ...grave, also: [v3.id] };
+    expect(burying(v1.id, v1.freshness, [v4.id, v1.id], earlier).also).toEqual([v2.id, v3.id, v4.id]);
+    const many = Array.from({ length: 20 }, (_, day) => refreshed(day + 1).id);
+    expect(burying(v1.id, v1.freshness, many, grave).also).toHaveLength(MAX_ALSO);
+    expect(burying(v1.id, v1.freshness, [v1.id], undefined)).toEqual({
+      version: v1.id,
+      freshness: v1.freshness,
+    });
+  });
+
+  test('a new one ranks as high as the earlier one, by the kinds of time that its version has', () => {
+    const dated = (lastRefresh?: number, expired?: number) => ({
+      ...(lastRefresh !== undefined && { lastRefresh }),
+      ...(expired !== undefined && { expired }),
+    });
+    const over = (own: Freshness, earlier: Freshness) =>
+      burying(v1.id, own, [], { ...grave, freshness: earlier }).freshness;
+    expect(over(dated(1, 5), dated(2, 4))).toEqual(dated(2, 5));
+    expect(over(dated(3, 5), dated(2, 6))).toEqual(dated(3, 6));
+    expect(over(dated(undefined, 5), dated(2))).toEqual(dated(undefined, 5));
+    expect(over(dated(), dated(2, 4))).toEqual(dated());
   });
 
   test('a fresher login lives, but not one that was replaced', () => {

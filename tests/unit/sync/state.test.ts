@@ -26,6 +26,19 @@ test('a base is read as it was written', async () => {
   expect(await (await open()).loadBase('S')).toEqual({ base, problems: [] });
 });
 
+test('a base remembers what is not known to be kept, and all that a tombstone names', async () => {
+  const { base } = inputs({ base: { agreed: v2, superseded: [v1], buried: { deleted: v1 } } });
+  const credentials = new Map(
+    [...base.credentials].map(([name, entry]) => {
+      const { buried } = entry;
+      const tombstone = buried && { ...buried.tombstone, also: [v2.id] };
+      return [name, { ...entry, unkept: [v1.id], buried: buried && tombstone && { ...buried, tombstone } }];
+    }),
+  );
+  await (await open()).saveBase('S', { ...base, credentials });
+  expect((await (await open()).loadBase('S')).base.credentials).toEqual(credentials);
+});
+
 test.each([
   ['half of it', (text: string) => text.slice(0, 40)],
   ['no object', () => 'null'],

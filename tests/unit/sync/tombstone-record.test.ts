@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { CredentialName } from '../../../ts/src/credential/name.ts';
 import type { VersionId } from '../../../ts/src/credential/version.ts';
+import { MAX_ALSO } from '../../../ts/src/sync/rules/tombstone.ts';
 import { parseTombstone, serializeTombstone } from '../../../ts/src/sync/tombstone-record.ts';
 
 const A = 'a.json' as CredentialName;
@@ -21,6 +22,7 @@ describe('a tombstone', () => {
   test.each([
     ['with both dates', tombstone],
     ['of a credential without dates', { ...tombstone, freshness: {} }],
+    ['that names others too', { ...tombstone, also: ['b'.repeat(64) as VersionId] }],
     ['that a person asked for', { ...tombstone, forgotten: true as const }],
   ])('%s is read as it was written', (_, written) => {
     expect(parsed(serializeTombstone(written))).toEqual({
@@ -40,6 +42,18 @@ describe('a tombstone', () => {
     ['a time that is none', record({ time: 'yesterday' })],
   ])('is damaged, and deletes nothing: %s', (_, text) => {
     expect(parsed(text)).toEqual({ kind: 'invalid', reason: 'is damaged' });
+  });
+
+  test('of the others that it names, those that are versions are taken, and no more than it may name', () => {
+    const alsoOf = (also: unknown) => {
+      const read = parsed(record({ also }));
+      return read.kind === 'tombstone' ? read.tombstone.also : undefined;
+    };
+    const id = 'c'.repeat(64);
+    expect(alsoOf(['x', id, 1, null])).toEqual([id]);
+    expect(alsoOf([])).toBeUndefined();
+    expect(alsoOf('x')).toBeUndefined();
+    expect(alsoOf(Array(1000).fill(id))).toHaveLength(MAX_ALSO);
   });
 
   test('of a later format is left alone', () => {

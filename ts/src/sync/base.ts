@@ -73,7 +73,14 @@ export function nextEntry(
     }
     const gone = [entry?.agreed?.id, ...buriedVersions(decision.tombstone), ...versionsIn(seen)];
     const superseded = extend(entry?.superseded, gone, undefined);
-    return { agreed: undefined, at: {}, tags: {}, superseded, ...unkept(superseded, entry, seen, actions), buried };
+    return {
+      agreed: undefined,
+      at: {},
+      tags: {},
+      superseded,
+      ...unkept(superseded, entry, seen, actions),
+      buried,
+    };
   }
   if (decision.kind !== 'spread' || !outcome.complete || pending.length > 0 || !storeListed(snapshot))
     return entry;

@@ -78,8 +78,10 @@ export function plan(base: Base, snapshot: Snapshot, permissions: Permissions, o
   });
 
   const report = guard(
-    decided.filter(({ seen, entry, decision }) => deletes(decision, seen, entry)).map(({ name }) => name),
-    new Set(decided.filter(({ seen, entry }) => exists(seen, entry)).map(({ name }) => name)),
+    decided.filter(({ decision, seen }) => deletes(decision, seen)).map(({ name }) => name),
+    new Set(
+      decided.filter(({ decision, seen, entry }) => exists(decision, seen, entry)).map(({ name }) => name),
+    ),
     base.deletions,
     options.allowDelete,
     snapshot.now,

@@ -33,16 +33,20 @@ export function guard(
  * Whether carrying the decision out would take a credential away from some place, or the deletion is new; one that a
  * person asked for by name is not the guard's.
  */
-export function deletes(decision: Decision, seen: CredentialSnapshot, entry: BaseEntry | undefined): boolean {
+export function deletes(decision: Decision, seen: CredentialSnapshot): boolean {
   return (
     decision.kind === 'delete' &&
     !decision.tombstone.forgotten &&
-    (decision.tag === undefined || (exists(seen, entry) && candidates(seen).length > 0))
+    (decision.tag === undefined || candidates(seen).length > 0)
   );
 }
 
-/** Whether there is such a credential, for the guard's count. */
-export function exists(seen: CredentialSnapshot, entry: BaseEntry | undefined): boolean {
+/**
+ * Whether there is such a credential, for the guard's count. One that was deleted before is none, though this host may
+ * hear of it only now: else the same deletions would be let through by the run that hears of it, and held by the next.
+ */
+export function exists(decision: Decision, seen: CredentialSnapshot, entry: BaseEntry | undefined): boolean {
+  if (decision.kind === 'delete') return deletes(decision, seen);
   return entry?.agreed !== undefined || candidates(seen).length > 0;
 }
 
