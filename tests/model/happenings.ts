@@ -79,6 +79,12 @@ export function happen(world: World, step: Happening): void {
     case 'remove':
       if (!inodeOf(host, step.place, name)) return;
       removeFile(host, pathOf(step.place, name));
+      // Who still has it open writes into what nobody finds: that is no loss of ours.
+      host.begun.splice(
+        0,
+        host.begun.length,
+        ...host.begun.filter(({ path }) => path !== pathOf(step.place, name)),
+      );
       ledger.deleted(name);
       host.cleared.set(`${step.place} ${name}`, host.now());
       return;

@@ -11,7 +11,7 @@ import {
   versionOf,
 } from '../../ts/src/credential/version.ts';
 import { type Host, inodeOf, keptOnHost, LOCAL_PLACES, PATHS } from './host.ts';
-import { type Machine, simulation } from './machine/process.ts';
+import { type Machine, type Process, simulation } from './machine/process.ts';
 import type { StoreArea, Witness } from './machine/witness.ts';
 import type { Cloud } from './memory-store.ts';
 
@@ -41,6 +41,8 @@ export interface Ledger extends Witness {
   wiped(): void;
   /** A run is over; `disturbed` are the names that other programs wrote while it was killed. */
   runEnded(disturbed: ReadonlySet<string>): void;
+  /** A process of a machine has carried out, for all credentials, what it saw. */
+  learned(process: Process): void;
   /** A machine lost its memory: until it looks at the store again it knows nothing. */
   forgot(machine: Machine): void;
   /** A clock was set: from now on dates say nothing about order. */
@@ -77,7 +79,9 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     { readonly id: VersionId; readonly ours: boolean; readonly count: number }[]
   >();
   let arrived = 0;
-  /** How many had arrived when a machine last looked at the store: what it can know of. */
+  /** How many had arrived when a process looked at the store: what it can know of. */
+  const seen = new WeakMap<Process, number>();
+  /** How many had when the last process looked that carried out, on that machine, all that it had to: it remembers. */
   const known = new Map<Machine, number>();
   /** Versions that a tombstone of ours named, since the name last lived by a person's hand. */
   const dead = new Map<string, Map<VersionId, number>>();
@@ -120,7 +124,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
 
   function knownNow(): number {
     const process = simulation.current;
-    return process ? (known.get(process.machine) ?? 0) : arrived;
+    return process ? (seen.get(process) ?? known.get(process.machine) ?? 0) : arrived;
   }
 
   /** Whether one of our programs made another version current after this one was. */
@@ -132,17 +136,22 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     return last >= 0 && list.slice(last + 1).some((arrival) => arrival.ours && arrival.id !== id);
   }
 
+  /** Where the store's objects were wiped, history still tells what had been replaced. */
+  function isReplacedInHistory(name: string, id: VersionId): boolean {
+    return [...(cloud.history.get(name)?.values() ?? [])].some(({ replaces }) => replaces.includes(id));
+  }
+
   /** What a deletion writes before it unlinks: a version that is kept, marked disabled. */
-  function isMarkedForRemoval(name: string, version: Version): boolean {
-    if (expiredMarks.has(`${name} ${version.id}`)) return true;
+  function isMarkedForRemoval(name: string, id: VersionId): boolean {
+    if (expiredMarks.has(`${name} ${id}`)) return true;
     for (const { bytes } of cloud.history.get(name)?.values() ?? []) {
       const kept = versionIn(bytes);
-      if (kept && markedOf(kept) === version.id) return true;
+      if (kept && markedOf(kept) === id) return true;
     }
     for (const host of hosts) {
       for (const [, inode] of host.files.files(`${PATHS.state}/history/${name}`)) {
         const kept = versionIn(inode.bytes);
-        if (kept && markedOf(kept) === version.id) return true;
+        if (kept && markedOf(kept) === id) return true;
       }
     }
     return false;
@@ -173,7 +182,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     // What a program wrote into a file while that was replaced takes its place again, to be planned next.
     const isLate = after !== undefined && (madeAt.get(after.id) ?? 0) > knownThen;
     if (before && before.id !== after?.id) {
-      const marked = isMarkedForRemoval(name, before);
+      const marked = isMarkedForRemoval(name, before.id);
       if (copies(name, before.id) < 2 && !marked)
         suspects.push({
           name,
@@ -192,8 +201,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
             violate('nothing is removed without a tombstone', `${name}: ${label(before.id)} left ${where}`),
         });
       const isDead = (dead.get(name)?.has(before.id) ?? false) || isForgotten(name, before.id);
-      const isOld = isDead || isSuperseded(name, before.id);
-      if (after && cloud.conditions && !isOld && !isLate && !isMarkedForRemoval(name, after)) {
+      const isOld = isDead || isSuperseded(name, before.id) || isReplacedInHistory(name, before.id);
+      if (after && cloud.conditions && !isOld && !isLate && !isMarkedForRemoval(name, after.id)) {
         if (isSuperseded(name, after.id) && !wasBack(name, before.id, after.id))
           violate(
             'no version is replaced by an older one',
@@ -217,7 +226,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       }
     }
     const mayLive = () =>
-      restored.has(`${name} ${after?.id}`) || (before && after && isMarkedForRemoval(name, after));
+      restored.has(`${name} ${after?.id}`) || (before && after && isMarkedForRemoval(name, after.id));
     const buried = after && dead.get(name)?.get(after.id);
     // A host that looked before the deletion may still write; whoever looks next puts that right.
     if (after && buried !== undefined && buried <= knownThen && !isLate && !mayLive())
@@ -225,7 +234,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   }
 
   function mayBeGone(name: string, id: VersionId): boolean {
-    return wipedVersions.has(`${name} ${id}`) || expired.has(`${name} ${id}`);
+    const key = `${name} ${id}`;
+    return wipedVersions.has(key) || expired.has(key) || isMarkedForRemoval(name, id);
   }
 
   /** Whether it was there when a person last forgot the name. */
@@ -295,6 +305,10 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     },
     runEnded(disturbed) {
       for (const { name, isWrong, say } of suspects.splice(0)) if (!disturbed.has(name) && isWrong()) say();
+    },
+    learned(process) {
+      const count = seen.get(process);
+      if (count !== undefined) known.set(process.machine, Math.max(count, known.get(process.machine) ?? 0));
     },
     forgot(machine) {
       known.delete(machine);
@@ -374,7 +388,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       if (kept) expiredMarks.add(`${name} ${markedOf(kept)}`);
     },
     listed() {
-      if (simulation.current) known.set(simulation.current.machine, arrived);
+      if (simulation.current) seen.set(simulation.current, arrived);
     },
   };
 }

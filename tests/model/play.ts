@@ -160,6 +160,7 @@ async function playRuns(
       }
     }
     checkEnding(world, process, ending);
+    if (each.choice === undefined) learn(world, process, ending);
   }
   ledger.runEnded(endings.some(({ kind }) => kind !== 'returned') ? world.touched : new Set());
   for (const { name, bytes } of world.late) {
@@ -257,8 +258,15 @@ async function runOnce(
   const process = newProcess(`${host.name}: sync`, host);
   const ending = await runAlone(process, () => run(request(world, host, 'sync', allowDelete)));
   checkEnding(world, process, ending);
+  learn(world, process, ending);
   world.ledger.runEnded(new Set());
   return ending.kind === 'returned' ? ending.value : undefined;
+}
+
+/** What a run saw is remembered where it could carry out all of it. */
+function learn({ ledger }: World, process: Process, ending: Ending<RunReport>): void {
+  if (ending.kind !== 'returned' || ending.value.exitCode !== 0) return;
+  if (ending.value.results.every(({ plan }) => plan.pending.length === 0)) ledger.learned(process);
 }
 
 /** A run may end with an error of the system or the state; never with a mistake of ours. */

@@ -405,6 +405,25 @@ const conflicts: Case[] = [
       ],
     },
   },
+  {
+    section: 'Conflicts',
+    case: 'an old file was put back, and the store was emptied: history is asked for what was agreed',
+    base: { agreed: v2 },
+    places: { auth: v1, ccs: v1 },
+    expect: { decision: 'consult', actions: [] },
+  },
+  {
+    section: 'Conflicts',
+    case: 'an old file was put back, the store was emptied, and history has what was agreed: that goes everywhere',
+    base: { agreed: v2 },
+    places: { auth: v1, ccs: v1 },
+    history: [{ version: v1 }, { version: v2 }],
+    expect: {
+      decision: 'spread',
+      winner: v2,
+      actions: ['write store', 'write backup', 'write auth', 'write ccs'],
+    },
+  },
 ];
 
 const stale: Case[] = [

@@ -318,6 +318,8 @@ function heal(
     };
   }
   const [best] = inOrder(acceptable.length > 0 ? acceptable : present, now);
+  // Less fresh than what was agreed, or replaced before: history may have better.
+  if (best && seen.history === undefined) return { kind: 'consult' };
   return best
     ? spread(best, 'an older version, the only one that is left', present, {})
     : { kind: 'nothing' };
