@@ -8,6 +8,8 @@ import { onTerminal } from '../support/on-terminal.ts';
 import { STATUS_SCHEMA } from '../support/status-schema.ts';
 import {
   test as base,
+  bundlePath,
+  command,
   credential,
   credentials,
   done,
@@ -491,6 +493,15 @@ describe.skipIf(!python)('on a terminal', () => {
     expect((await ask(['restore', '--deleted'], 'yes\n')).code).toBe(0);
     expect(Object.keys(held(home.authDir))).toEqual(['a.json', 'b.json', 'c.json']);
   });
+});
+
+test('status --watch ends once nobody reads it, and complains of nothing', async ({ world }) => {
+  const [laptop] = await two(world, credentials('a'));
+  const typed = [process.execPath, bundlePath('cliproxyapi-sync'), 'status', '--watch', '--interval', '0.2'];
+  // More looks than Node lets listeners pile up without a word.
+  const shell = ['bash', '-c', 'set -o pipefail; "$@" | (head -c 8000 >/dev/null)', '-', ...typed];
+  const { code, stderr } = await command(laptop, shell, { timeoutMs: 60_000 });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
 });
 
 test('status --watch --json: one document a line, as the schema says, until SIGTERM', async ({ world }) => {

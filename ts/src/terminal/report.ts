@@ -3,7 +3,7 @@ import type { CredentialResult } from '../sync/apply.ts';
 import type { Action, Place } from '../sync/model.ts';
 import { putBackWords } from '../sync/put-back.ts';
 import type { RunReport } from '../sync/run.ts';
-import { placeName, placeNames, sentences, shellWord, shortId } from '../sync/words.ts';
+import { placeNames, problemSubject, sentences, shellWord, shortId } from '../sync/words.ts';
 import type { LogEntry, LogLevel } from './log-entry.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -60,7 +60,7 @@ export function reportLines(command: string, report: RunReport, dryRun: boolean)
     else lines.push({ level: 'warning', message: sentences(message, remedy), ...fields });
   }
   for (const { subject, place, reason, remedy } of report.problems) {
-    const message = `${subject}${place === 'state' ? '' : ` (${placeName(place)})`} ${reason}. ${remedy}`;
+    const message = `${problemSubject({ subject, place })} ${reason}. ${remedy}`;
     lines.push({ level: 'warning', kind: 'problem', message, reason, subject });
   }
   if (report.guard) {

@@ -25,8 +25,6 @@ export interface Terminal {
   data(text: string): void;
   /** A JSON document, or one of a stream of them, on a line of its own. */
   json(value: unknown): void;
-  /** Why data could not be written (a full disk); undefined if it could, or if its reader went away. */
-  outputError(): Error | undefined;
   /** The same terminal for the next of several runs in one process: with an id of its own. */
   nextRun(): Terminal;
 }
@@ -67,9 +65,7 @@ export function createTerminal(options: TerminalOptions): Terminal {
   // Any value but the empty string, says no-color.org.
   const hasColour = isTTY && !isDumb && !env.NO_COLOR && format === 'human';
   const stderr = guarded(options.stderr, () => undefined);
-  let outputError: Error | undefined;
   const stdout = guarded(options.stdout, (error) => {
-    outputError = error;
     terminal.error(`the output could not be written: ${error.message}`);
   });
   const progress =
@@ -128,7 +124,6 @@ export function createTerminal(options: TerminalOptions): Terminal {
         // What is escaped for people is valid in JSON in the same form, and a terminal is safe from it.
         stdout(`${printable(JSON.stringify(value ?? null))}\n`);
       },
-      outputError: () => outputError,
       nextRun: () => forRun(newRunId()),
     };
   };
