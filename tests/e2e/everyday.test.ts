@@ -5,6 +5,7 @@ import stringWidth from 'string-width';
 import { describe, expect } from 'vitest';
 import { violations } from '../support/json-schema.ts';
 import { onTerminal } from '../support/on-terminal.ts';
+import { personAt } from '../support/person.ts';
 import { STATUS_SCHEMA } from '../support/status-schema.ts';
 import {
   test as base,
@@ -179,6 +180,29 @@ describe.for(KINDS)('with the %s store', (kind) => {
     await done(all(laptop, 'restore', 'claude-me.json', '--version', chosen, '--yes', '--json'));
     expect(await token(laptop)).toBe(tokenOf(first));
     await done(all(laptop, 'restore', 'claude-me.json', '--at', versions[1].arrived, '--yes'));
+  });
+
+  test.skipIf(!python)('what restore and forget say to type works for any name', async ({ world }) => {
+    const name = "it's me & co.json";
+    const home = await world.home();
+    await put(home.authDir, { ...credentials('a', 'b'), [name]: credential('me@example.com', 1) });
+    await done(sync(home));
+    await put(home.authDir, { [name]: credential('me@example.com', 2) });
+    await done(sync(home));
+    const person = await personAt(home);
+    for (const args of [
+      ['restore', name],
+      ['restore', name],
+    ]) {
+      const { stderr } = await done(all(home, ...args, '--yes'));
+      const undo = /^to undo it: (.*)$/m.exec(stderr)?.[1] ?? 'false';
+      const { code, shown } = await person.type(undo);
+      expect(code, `${undo}\n${shown}`).toBe(0);
+    }
+    const { stderr } = await done(all(home, 'forget', name, '--yes'));
+    const { code, shown } = await person.type(/^to bring it back: (.*)$/m.exec(stderr)?.[1] ?? 'false');
+    expect(code, shown).toBe(0);
+    expect(Object.keys(held(home.authDir))).toContain(name);
   });
 
   test('forget deletes everywhere, more than half too, and restore --deleted brings it back', async ({

@@ -1,6 +1,6 @@
 /** Which version of a credential a person means. Pure. */
 import type { VersionId } from '../credential/version.ts';
-import { instantWords, shortId } from '../sync/words.ts';
+import { instantWords, shellWord, shortId } from '../sync/words.ts';
 import type { CredentialHistory } from './collect.ts';
 
 export interface Wish {
@@ -23,7 +23,7 @@ export type Pick =
  */
 export function pickVersion(history: CredentialHistory, wish: Wish): Pick {
   const { name, versions, current, tombstone, isMissingHere } = history;
-  const remedy = `See what there is: cliproxyapi-sync history ${name}`;
+  const remedy = `See what there is: cliproxyapi-sync history ${shellWord(name)}`;
   const picked = (id: VersionId | undefined, reason: string): Pick => {
     if (id === undefined) return { kind: 'none', reason, remedy };
     return id === current && !tombstone && !isMissingHere ? { kind: 'current', id } : { kind: 'picked', id };

@@ -1,4 +1,5 @@
 /** One run's report, for people and as JSON. */
+import { parseName } from '../credential/name.ts';
 import type { CredentialResult } from '../sync/apply.ts';
 import type { Action, Place } from '../sync/model.ts';
 import { putBackWords } from '../sync/put-back.ts';
@@ -45,7 +46,7 @@ export function printEntry(entry: LogEntry, terminal: Terminal): void {
   const { level, message, remedy, credential, action, reason } = entry;
   const fields = { credential, action, reason };
   if (level === 'error') terminal.error(message, remedy, fields);
-  else if (level === 'warning') terminal.warn(message, fields);
+  else if (level === 'warning') terminal.warn(message, remedy, fields);
   else if (level === 'info') terminal.info(message, fields);
   else terminal.verbose(message, fields);
 }
@@ -56,12 +57,13 @@ export function reportLines(command: string, report: RunReport, dryRun: boolean)
   for (const { name, waitsFor, reason, remedy } of report.held) {
     const message = `${name}: left as it is: ${reason}`;
     const fields = { kind: 'held', credential: name, action: 'left as it is', reason } as const;
-    if (waitsFor === 'person') lines.push({ level: 'error', message, remedy, ...fields });
-    else lines.push({ level: 'warning', message: sentences(message, remedy), ...fields });
+    lines.push({ level: waitsFor === 'person' ? 'error' : 'warning', message, remedy, ...fields });
   }
   for (const { subject, place, reason, remedy } of report.problems) {
-    const message = `${problemSubject({ subject, place })} ${reason}. ${remedy}`;
-    lines.push({ level: 'warning', kind: 'problem', message, reason, subject });
+    const message = `${problemSubject({ subject, place })} ${reason}`;
+    const named = parseName(subject);
+    const credential = named.ok ? named.name : undefined;
+    lines.push({ level: 'warning', kind: 'problem', message, remedy, credential, reason, subject });
   }
   if (report.guard) {
     const { names, total } = report.guard;
@@ -94,7 +96,8 @@ export function reportLines(command: string, report: RunReport, dryRun: boolean)
     lines.push({
       level: 'warning',
       kind: 'busy',
-      message: sentences(report.busy, 'The next run looks at it.'),
+      message: report.busy,
+      remedy: 'The next run looks at it.',
     });
   if (report.pending.length > 0)
     lines.push({ level: 'info', kind: 'pending', message: pendingWords(report) });
@@ -162,8 +165,8 @@ function resultLines(
       : []),
   ];
   const action = steps.join(', ') || 'nothing to write';
-  const change = (level: LogLevel, message: string, done: string, why: string) =>
-    lines.push({ level, kind: 'change', message, credential: name, action: done, reason: why });
+  const change = (level: LogLevel, message: string, done: string, why: string, remedy?: string) =>
+    lines.push({ level, kind: 'change', message, remedy, credential: name, action: done, reason: why });
   const isConflict = decision.kind === 'spread' && decision.conflict;
   lines.push({
     level: 'info',
@@ -185,8 +188,9 @@ function resultLines(
     change('info', `${name}: ${why}. ${remedy}`, 'put back', why);
   }
   if (decision.kind === 'spread' && decision.stale) {
-    const message = `${name}: an older file was put back and not taken; it is kept in history. If it is the one you want: \`cliproxyapi-sync history ${shellWord(name)}\`, then restore.`;
-    change('warning', message, 'not taken', 'an older file was put back');
+    const message = `${name}: an older file was put back and not taken; it is kept in history`;
+    const remedy = `If it is the one you want: \`cliproxyapi-sync history ${shellWord(name)}\`, then restore.`;
+    change('warning', message, 'not taken', 'an older file was put back', remedy);
   }
   return lines;
 }
