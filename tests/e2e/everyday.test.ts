@@ -402,6 +402,24 @@ describe.skipIf(process.platform !== 'linux')('services that NixOS runs for the 
 });
 
 describe.skipIf(!s3Server)('the store out of reach', () => {
+  test('what was deleted long ago is not said again one by one', async ({ s3 }) => {
+    const home = await s3.home('laptop', { store: s3.throughNetwork });
+    const gone = ['u', 'v', 'w', 'x'];
+    await put(home.authDir, credentials('a', ...gone));
+    await done(sync(home));
+    await done(all(home, 'forget', ...gone.map((name) => `${name}.json`), '--yes'));
+    s3.network.spoil(() => ({ kind: 'reset' }));
+    const { code, stderr } = await sync(home);
+    expect(code).toBe(75);
+    expect(stderr).toMatch(
+      /^warning: 4 deletions wait for the store \(u\.json, v\.json, w\.json, \.\.\.\)\. /m,
+    );
+    expect(stderr.match(/^warning: /gm)).toHaveLength(1);
+    const { stdout } = await all(home, 'status');
+    expect(stdout.match(/^✗ .*/gm)).toEqual([expect.stringMatching(/^✗ store: /)]);
+    expect(stdout.match(/^- {2}.* deleted /gm)).toHaveLength(4);
+  });
+
   test('the local part is shown all the same, from what was last agreed; 75', async ({ s3 }) => {
     const home = await s3.home('laptop', { store: s3.throughNetwork });
     await put(home.authDir, credentials('a', 'b'));

@@ -152,7 +152,10 @@ async function pick(
       }
       const choice = history && pickVersion(history, wish);
       if (!history || !choice) {
-        fail(`${name}: history has nothing of it`, 'Log in again.');
+        fail(
+          `${name}: history has nothing of it`,
+          'Is it the right store? `cliproxyapi-sync status` says which one it is. If so: log in again.',
+        );
       } else if (choice.kind === 'none') fail(`${name} ${choice.reason}`, choice.remedy);
       else if (choice.kind === 'current')
         terminal.info(`${name}: version ${shortId(choice.id)} is the current one already`);

@@ -297,7 +297,10 @@ function problemsOf({ held, problems, guard, results, busy }: RunReport): readon
       : [{ subject: 'at this moment', reason: busy, remedy: 'The next run looks at it.' }];
   return [
     ...waiting,
-    ...held.map(({ name, reason, remedy }) => ({ subject: name, reason, remedy })),
+    // What only waits for the store is said with the store.
+    ...held
+      .filter(({ waitsFor }) => waitsFor === 'person')
+      .map(({ name, reason, remedy }) => ({ subject: name, reason, remedy })),
     ...problems.map(({ subject, reason, remedy }) => ({ subject, reason, remedy })),
     ...guarded,
     ...stale,

@@ -54,11 +54,7 @@ export function printEntry(entry: LogEntry, terminal: Terminal): void {
 /** All that a report says, in the order in which a person wants to hear it. */
 export function reportLines(command: string, report: RunReport, dryRun: boolean): readonly ReportLine[] {
   const lines = report.results.flatMap((result) => resultLines(result, dryRun));
-  for (const { name, waitsFor, reason, remedy } of report.held) {
-    const message = `${name}: left as it is: ${reason}`;
-    const fields = { kind: 'held', credential: name, action: 'left as it is', reason } as const;
-    lines.push({ level: waitsFor === 'person' ? 'error' : 'warning', message, remedy, ...fields });
-  }
+  lines.push(...heldLines(report.held));
   for (const { subject, place, reason, remedy } of report.problems) {
     const message = `${problemSubject({ subject, place })} ${reason}`;
     const named = parseName(subject);
@@ -104,6 +100,30 @@ export function reportLines(command: string, report: RunReport, dryRun: boolean)
   if (report.exitCode === 0)
     lines.push({ level: 'info', kind: 'summary', message: summary(command, report, dryRun) });
   return lines;
+}
+
+/** What is left as it is. Of many that wait for the store and nothing else, one line. */
+function heldLines(held: RunReport['held']): ReportLine[] {
+  const one = ({ name, waitsFor, reason, remedy }: RunReport['held'][number]): ReportLine => ({
+    level: waitsFor === 'person' ? 'error' : 'warning',
+    kind: 'held',
+    message: `${name}: left as it is: ${reason}`,
+    remedy,
+    credential: name,
+    action: 'left as it is',
+    reason,
+  });
+  const waiting = held.filter(({ waitsFor }) => waitsFor === 'store');
+  const remedies = [...new Set(waiting.map(({ remedy }) => remedy))];
+  return [
+    ...held.filter(({ waitsFor }) => waitsFor === 'person').map(one),
+    ...remedies.flatMap((remedy): ReportLine[] => {
+      const same = waiting.filter((each) => each.remedy === remedy);
+      if (same.length < 3) return same.map(one);
+      const message = `${same.length} deletions wait for the store (${someNames(same)})`;
+      return [{ level: 'warning', kind: 'held', message, remedy }];
+    }),
+  ];
 }
 
 const RUN_AGAIN = 'Run it again; `cliproxyapi-sync doctor` says if something is in the way.';
@@ -221,12 +241,17 @@ function actionJson(action: Action): unknown {
 function pendingWords({ pending, proxyPushes }: RunReport): string {
   const places = [...new Set(pending.flatMap((item) => item.places))];
   const count = pending.length === 1 ? '1 credential is' : `${pending.length} credentials are`;
-  const names = pending.slice(0, 3).map(({ name }) => name);
-  return `${count} not yet in ${placeNames(places)} (${names.join(', ')}${pending.length > 3 ? ', ...' : ''}); ${
+  return `${count} not yet in ${placeNames(places)} (${someNames(pending)}); ${
     proxyPushes
       ? 'the proxy that runs brings them there, or its next start.'
       : 'sync or backup brings them there.'
   }`;
+}
+
+/** The first of them, and that there are more. */
+function someNames(all: readonly { readonly name: string }[]): string {
+  const names = all.slice(0, 3).map(({ name }) => name);
+  return `${names.join(', ')}${all.length > 3 ? ', ...' : ''}`;
 }
 
 function summary(command: string, report: RunReport, dryRun: boolean): string {
