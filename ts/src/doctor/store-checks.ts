@@ -1,4 +1,6 @@
+import { emptied } from '../status/store-problems.ts';
 import { StoreError } from '../stores/store.ts';
+import { readLastRuns } from '../sync/last-run.ts';
 import { checkMarker, STORE_FORMAT } from '../sync/look.ts';
 import { newMarkerId, StateError } from '../sync/state.ts';
 import type { Check, Finding } from './check.ts';
@@ -9,7 +11,7 @@ const SKEW_WARNING_S = 60;
 const SKEW_FAILED_S = 300;
 
 /** The store itself, by its own methods. */
-export function storeChecks({ store, storeProblem }: DoctorContext): readonly Check[] {
+export function storeChecks({ settings, store, storeProblem }: DoctorContext): readonly Check[] {
   const check = (
     id: string,
     title: string,
@@ -46,6 +48,10 @@ export function storeChecks({ store, storeProblem }: DoctorContext): readonly Ch
     check('store', 'store', [], async ({ store: opened, listing }) => {
       const { present, marker, current } = await listing();
       checkMarker(marker, opened);
+      if (!marker && settings) {
+        const [problem] = emptied(opened.location, await readLastRuns(settings.stateDir));
+        if (problem) return { status: 'failed', message: problem.reason, remedy: problem.remedy };
+      }
       if (!present)
         return {
           status: 'warning',
