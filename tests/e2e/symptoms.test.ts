@@ -176,6 +176,21 @@ describe('on this machine', () => {
     expect(await person.follow()).toEqual([expect.stringMatching(/^cp -L .* && mv -f /)]);
   });
 
+  test.for([
+    ['a folder', 'mkdir', 'rmdir PATH'],
+    ['a named pipe', 'mkfifo', 'mv PATH PATH.away'],
+  ] as const)('%s in the place of a login', async ([, make, remedy], { world }) => {
+    const home = await worked(world);
+    const path = join(home.authDir, 'a.json');
+    await rm(path);
+    await done(command(home, [make, path]));
+    const person = await personAt(home);
+    expect(await person.follow()).toEqual([
+      `${remedy.replaceAll('PATH', path)} && cliproxyapi-sync restore a.json`,
+    ]);
+    expect(Object.keys(held(home.authDir))).toEqual(['a.json', 'b.json', 'c.json']);
+  });
+
   rarer('a conflict', async ({ world }) => {
     const home = await worked(world);
     const server = await world.home('server');
