@@ -5,9 +5,12 @@ import stringWidth from 'string-width';
 import { describe, expect } from 'vitest';
 import { violations } from '../support/json-schema.ts';
 import { onTerminal } from '../support/on-terminal.ts';
+import { personAt } from '../support/person.ts';
 import { STATUS_SCHEMA } from '../support/status-schema.ts';
 import {
   test as base,
+  bundlePath,
+  command,
   credential,
   credentials,
   done,
@@ -177,6 +180,29 @@ describe.for(KINDS)('with the %s store', (kind) => {
     await done(all(laptop, 'restore', 'claude-me.json', '--version', chosen, '--yes', '--json'));
     expect(await token(laptop)).toBe(tokenOf(first));
     await done(all(laptop, 'restore', 'claude-me.json', '--at', versions[1].arrived, '--yes'));
+  });
+
+  test.skipIf(!python)('what restore and forget say to type works for any name', async ({ world }) => {
+    const name = "it's me & co.json";
+    const home = await world.home();
+    await put(home.authDir, { ...credentials('a', 'b'), [name]: credential('me@example.com', 1) });
+    await done(sync(home));
+    await put(home.authDir, { [name]: credential('me@example.com', 2) });
+    await done(sync(home));
+    const person = await personAt(home);
+    for (const args of [
+      ['restore', name],
+      ['restore', name],
+    ]) {
+      const { stderr } = await done(all(home, ...args, '--yes'));
+      const undo = /^to undo it: (.*)$/m.exec(stderr)?.[1] ?? 'false';
+      const { code, shown } = await person.type(undo);
+      expect(code, `${undo}\n${shown}`).toBe(0);
+    }
+    const { stderr } = await done(all(home, 'forget', name, '--yes'));
+    const { code, shown } = await person.type(/^to bring it back: (.*)$/m.exec(stderr)?.[1] ?? 'false');
+    expect(code, shown).toBe(0);
+    expect(Object.keys(held(home.authDir))).toContain(name);
   });
 
   test('forget deletes everywhere, more than half too, and restore --deleted brings it back', async ({
@@ -376,6 +402,24 @@ describe.skipIf(process.platform !== 'linux')('services that NixOS runs for the 
 });
 
 describe.skipIf(!s3Server)('the store out of reach', () => {
+  test('what was deleted long ago is not said again one by one', async ({ s3 }) => {
+    const home = await s3.home('laptop', { store: s3.throughNetwork });
+    const gone = ['u', 'v', 'w', 'x'];
+    await put(home.authDir, credentials('a', ...gone));
+    await done(sync(home));
+    await done(all(home, 'forget', ...gone.map((name) => `${name}.json`), '--yes'));
+    s3.network.spoil(() => ({ kind: 'reset' }));
+    const { code, stderr } = await sync(home);
+    expect(code).toBe(75);
+    expect(stderr).toMatch(
+      /^warning: 4 deletions wait for the store \(u\.json, v\.json, w\.json, \.\.\.\)\. /m,
+    );
+    expect(stderr.match(/^warning: /gm)).toHaveLength(1);
+    const { stdout } = await all(home, 'status');
+    expect(stdout.match(/^✗ .*/gm)).toEqual([expect.stringMatching(/^✗ store: /)]);
+    expect(stdout.match(/^- {2}.* deleted /gm)).toHaveLength(4);
+  });
+
   test('the local part is shown all the same, from what was last agreed; 75', async ({ s3 }) => {
     const home = await s3.home('laptop', { store: s3.throughNetwork });
     await put(home.authDir, credentials('a', 'b'));
@@ -491,6 +535,15 @@ describe.skipIf(!python)('on a terminal', () => {
     expect((await ask(['restore', '--deleted'], 'yes\n')).code).toBe(0);
     expect(Object.keys(held(home.authDir))).toEqual(['a.json', 'b.json', 'c.json']);
   });
+});
+
+test('status --watch ends once nobody reads it, and complains of nothing', async ({ world }) => {
+  const [laptop] = await two(world, credentials('a'));
+  const typed = [process.execPath, bundlePath('cliproxyapi-sync'), 'status', '--watch', '--interval', '0.2'];
+  // More looks than Node lets listeners pile up without a word.
+  const shell = ['bash', '-c', 'set -o pipefail; "$@" | (head -c 8000 >/dev/null)', '-', ...typed];
+  const { code, stderr } = await command(laptop, shell, { timeoutMs: 60_000 });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
 });
 
 test('status --watch --json: one document a line, as the schema says, until SIGTERM', async ({ world }) => {

@@ -43,6 +43,27 @@ describe('logs', () => {
     },
   );
 
+  test('a warning has what to do, and of which credential it is, in fields of their own', async ({
+    world,
+  }) => {
+    const home = await world.home();
+    await put(home.authDir, { ...credentials('a'), 'bad.json': Buffer.from('{') });
+    const { stderr } = await run(home, 'cliproxyapi-sync', ['sync', '--log-format', 'json']);
+    const lines = stderr
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const remedy = 'It is not copied anywhere, and nothing is deleted for it.';
+    expect(lines.find(({ level }) => level === 'warning')).toMatchObject({
+      message: 'bad.json (auth dir) is not valid JSON (cut short, or still being written)',
+      credential: 'bad.json',
+      reason: 'is not valid JSON (cut short, or still being written)',
+      remedy: expect.stringContaining(remedy),
+    });
+    const people = await sync(home);
+    expect(people.stderr).toContain(`still being written). ${remedy}`);
+  });
+
   test('all commands take it, an unknown format is a usage error, and in the variable it is a warning', async ({
     world,
   }) => {
@@ -123,7 +144,12 @@ describe('a command that is told of what goes wrong', () => {
       exitCode: 1,
       store: { kind: 'directory' },
       problems: [
-        { kind: 'problem', message: expect.stringMatching(/^bad\.json \(auth dir\) is not valid JSON/) },
+        {
+          kind: 'problem',
+          credential: 'bad.json',
+          message: expect.stringMatching(/^bad\.json \(auth dir\) is not valid JSON \([^)]*\)$/),
+          remedy: expect.stringMatching(/^It is not copied anywhere/),
+        },
       ],
     });
     await put(home.authDir, { 'bad.json': credential('bad@example.com') });

@@ -130,6 +130,27 @@ describe('on this machine', () => {
     expect(await person.follow()).toEqual(['LOCALSTORE_PATH=']);
   });
 
+  test('a store on a share that is not mounted', async ({ world }) => {
+    const home = await worked(world);
+    const store = join(world.root, 'store');
+    await rename(store, `${store}.away`);
+    const mount = () => rename(`${store}.away`, store).catch(() => undefined);
+    const person = await personAt(home, { hands: [[/mount that first/, mount]] });
+    const isWell = (shown: string) => /all in step/.test(shown);
+    await person.follow('cliproxyapi-sync status', isWell);
+    expect(Object.keys(await stored(world.store, 'sync/history/')).length).toBeGreaterThan(0);
+    expect((await sync(home)).stderr).toMatch(/all in step/);
+  });
+
+  test('a store that somebody emptied', async ({ world }) => {
+    const home = await worked(world);
+    await rm(join(world.root, 'store'), { recursive: true });
+    const person = await personAt(home);
+    expect(await person.follow()).toEqual(['cliproxyapi-sync sync']);
+    expect(Object.keys(await stored(world.store, 'auths/'))).toHaveLength(3);
+    expect(Object.keys(held(home.authDir))).toHaveLength(3);
+  });
+
   test('a login that was cut short', async ({ world }) => {
     const home = await worked(world);
     const file = join(home.authDir, 'a.json');
@@ -153,6 +174,21 @@ describe('on this machine', () => {
     await symlink(join(home.path, 'a'), join(home.authDir, 'a.json'));
     const person = await personAt(home);
     expect(await person.follow()).toEqual([expect.stringMatching(/^cp -L .* && mv -f /)]);
+  });
+
+  test.for([
+    ['a folder', 'mkdir', 'rmdir PATH'],
+    ['a named pipe', 'mkfifo', 'mv PATH PATH.away'],
+  ] as const)('%s in the place of a login', async ([, make, remedy], { world }) => {
+    const home = await worked(world);
+    const path = join(home.authDir, 'a.json');
+    await rm(path);
+    await done(command(home, [make, path]));
+    const person = await personAt(home);
+    expect(await person.follow()).toEqual([
+      `${remedy.replaceAll('PATH', path)} && cliproxyapi-sync restore a.json`,
+    ]);
+    expect(Object.keys(held(home.authDir))).toEqual(['a.json', 'b.json', 'c.json']);
   });
 
   rarer('a conflict', async ({ world }) => {

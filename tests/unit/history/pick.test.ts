@@ -68,7 +68,10 @@ describe('times as people type them', () => {
     ['15min', NOW - 15 * 60_000],
     ['2026-11-20T10:00:00Z', Date.UTC(2026, 10, 20, 10)],
     ['2026-11-20T10:00:00+02:00', Date.UTC(2026, 10, 20, 8)],
-    ['2026-11-20 10:00', new Date(2026, 10, 20, 10).getTime()],
+    // As `history` shows it: all that came in that minute.
+    ['2026-11-20 10:00', new Date(2026, 10, 20, 10, 0, 59, 999).getTime()],
+    ['2026-11-20 10:00:00', new Date(2026, 10, 20, 10).getTime()],
+    ['2026-11-20T10:00Z', Date.UTC(2026, 10, 20, 10, 0, 59, 999)],
     ['2026-11-20', new Date(2026, 10, 20, 23, 59, 59, 999).getTime()],
   ])('%s', (text, expected) => expect(parseWhen(text, NOW)).toBe(expected));
 

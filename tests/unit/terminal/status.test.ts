@@ -3,9 +3,10 @@ import { describe, expect, test } from 'vitest';
 import type { CredentialName } from '../../../ts/src/credential/name.ts';
 import type { CredentialStatus, Status } from '../../../ts/src/status/status.ts';
 import { fromNow } from '../../../ts/src/terminal/ago.ts';
+import { cut, fitRows } from '../../../ts/src/terminal/fit.ts';
 import { type Screen, screenFor } from '../../../ts/src/terminal/screen.ts';
 import { statusLines } from '../../../ts/src/terminal/status.ts';
-import { cut, drawTable } from '../../../ts/src/terminal/table.ts';
+import { drawTable } from '../../../ts/src/terminal/table.ts';
 import { violations } from '../../support/json-schema.ts';
 import { STATUS_SCHEMA } from '../../support/status-schema.ts';
 
@@ -151,6 +152,48 @@ describe('what it says', () => {
   ])('%#: each state has its own mark, word and sum', (one, row, sum) => {
     expect(words(one)).toMatch(row);
     expect(words(one)).toMatch(sum);
+  });
+
+  test('a deletion that is not carried out yet is for the next sync', () => {
+    const places = { auth: 'absent', ccs: 'other', store: 'other', backup: 'other' } as const;
+    const text = words(credential('a', { state: 'deleted', deletedAt: iso(-1), places }));
+    expect(text).toMatch(/^~ {2}a .*deleted/m);
+    expect(text).toMatch(/^0 credentials, 1 for the next sync/m);
+    expect(text).toContain('≠ still there');
+  });
+
+  test('what is invalid and the next sync puts right needs nobody', () => {
+    const places = { ...credential('a').places, auth: 'invalid' } as const;
+    const text = words(credential('a', { state: 'invalid', places }));
+    expect(text).toMatch(/^~ {2}a .*invalid/m);
+    expect(text).toMatch(/^places: {2}! no credential$/m);
+    expect(text).toMatch(/1 for the next sync/);
+  });
+
+  test('problems break at words, and a command in one piece', () => {
+    const command = `\`cliproxyapi-sync restore ${'n'.repeat(90)}.json --version 0123456789ab\``;
+    const reason = 'is one of those things that take a good many words to say, more than a narrow screen has';
+    const problem = {
+      subject: 'a.json',
+      reason,
+      remedy: `Think it over, and then type ${command} or nothing.`,
+    };
+    const lines = statusLines(status([credential('a')], { problems: [problem] }), screen(80), false);
+    expect(lines.filter((line) => stringWidth(line) > 80)).toEqual([`  ${command}`]);
+    expect(lines.join(' ').replace(/ +/g, ' ')).toContain(`a.json: ${reason}`);
+  });
+
+  test('what is drawn again and again fits the window, and says what it leaves out', () => {
+    const lines = ['one', 'x'.repeat(25), 'three', '\u001b[2mfour\u001b[0m'];
+    expect(fitRows(lines, 6, screen(10))).toEqual(lines);
+    const cutOff = fitRows(lines, 5, screen(40)).join('\n');
+    expect(cutOff).toBe(lines.join('\n'));
+    expect(fitRows(lines, 5, screen(10))).toEqual(['one', 'x'.repeat(25), '2 more li…']);
+    expect(fitRows(lines, 3, screen(40))).toEqual([
+      'one',
+      'x'.repeat(25),
+      '2 more lines: make the window higher',
+    ]);
   });
 
   test('colour says nothing that words and marks do not', () => {

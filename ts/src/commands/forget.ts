@@ -3,7 +3,7 @@ import type { CredentialName } from '../credential/name.ts';
 import { forgetting } from '../history/choices.ts';
 import { candidates } from '../sync/candidates.ts';
 import type { BaseEntry, CredentialSnapshot } from '../sync/model.ts';
-import { placeNames } from '../sync/words.ts';
+import { placeNames, shellWord } from '../sync/words.ts';
 import { confirm } from '../terminal/confirm.ts';
 import { printReport, reportJson } from '../terminal/report.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -101,7 +101,7 @@ async function forgetCommand(
   printReport('forget', report, { dryRun, json: options.json === true }, terminal);
   if (report.exitCode === EXIT.done && !dryRun)
     terminal.info(
-      `to bring ${names.length === 1 ? 'it' : 'them'} back: cliproxyapi-sync restore --deleted ${names.join(' ')}`,
+      `to bring ${names.length === 1 ? 'it' : 'them'} back: cliproxyapi-sync restore --deleted ${names.map(shellWord).join(' ')}`,
     );
   return report.exitCode;
 }

@@ -67,7 +67,8 @@ async function historyCommand(
     if (options.json) {
       terminal.json(historyJson(chosen, new Map(one ? [[one.name, freshness]] : []), exitCode));
     } else if (one) terminal.data(`${historyLines(one, freshness, now, screen).join('\n')}\n`);
-    else if (!isMissing) terminal.data(`${overviewLines(chosen, now, screen).join('\n')}\n`);
+    else if (!isMissing)
+      terminal.data(`${overviewLines(chosen, storeError === undefined, now, screen).join('\n')}\n`);
     return exitCode;
   });
 }

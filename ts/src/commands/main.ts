@@ -115,7 +115,10 @@ function allCommands(setExit: SetExit): Command {
     const command = defineOther(async (options, action) => setExit(await act(options, action)));
     root.addCommand(command.copyInheritedSettings(root));
   }
-  for (const command of root.commands) addLogFormat(command);
+  for (const command of root.commands) {
+    addLogFormat(command);
+    command.showHelpAfterError(`(cliproxyapi-sync ${command.name()} --help shows its options)`);
+  }
   root.addCommand(
     defineListNames(async (options, action) => setExit(await act(options, action))),
     { hidden: true },

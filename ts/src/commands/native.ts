@@ -12,7 +12,6 @@ import { STORE_FORMAT } from '../sync/look.ts';
 import { findNativeProxy, type NativeProxy, noteNativeProxy } from '../sync/native-proxy.ts';
 import type { RunReport } from '../sync/run.ts';
 import { newMarkerId, type State } from '../sync/state.ts';
-import { sentences } from '../sync/words.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
 /** Why the proxy is not started natively this time, as the rest of a sentence that starts with "since". */
@@ -52,7 +51,7 @@ export async function prepareNative(
   } catch (error) {
     if (!(error instanceof Obstacle) && !(error instanceof StoreError)) throw error;
     const remedy = 'The next start is native again.';
-    terminal.warn(sentences(`the proxy runs on local files this time, since ${error.message}`, remedy));
+    terminal.warn(`the proxy runs on local files this time, since ${error.message}`, remedy);
     return undefined;
   }
 }

@@ -5,7 +5,7 @@ import { restoring } from '../history/choices.ts';
 import { type CredentialHistory, collectHistory, readVersion } from '../history/collect.ts';
 import { parseWhen, pickVersion, type Wish } from '../history/pick.ts';
 import type { Settings } from '../settings/settings.ts';
-import { freshnessWords, instantWords, shortId } from '../sync/words.ts';
+import { freshnessWords, instantWords, shellWord, shortId } from '../sync/words.ts';
 import { confirm } from '../terminal/confirm.ts';
 import { printReport, reportJson } from '../terminal/report.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -152,7 +152,10 @@ async function pick(
       }
       const choice = history && pickVersion(history, wish);
       if (!history || !choice) {
-        fail(`${name}: history has nothing of it`, 'Log in again.');
+        fail(
+          `${name}: history has nothing of it`,
+          'Is it the right store? `cliproxyapi-sync status` says which one it is. If so: log in again.',
+        );
       } else if (choice.kind === 'none') fail(`${name} ${choice.reason}`, choice.remedy);
       else if (choice.kind === 'current')
         terminal.info(`${name}: version ${shortId(choice.id)} is the current one already`);
@@ -162,7 +165,7 @@ async function pick(
         else
           fail(
             `${name}: version ${shortId(choice.id)} is not in history any more`,
-            `Choose another one: cliproxyapi-sync history ${name}`,
+            `Choose another one: cliproxyapi-sync history ${shellWord(name)}`,
           );
       }
     }
@@ -193,7 +196,8 @@ function advise({ name, version, history }: Restoration, terminal: Terminal): vo
   }
   const undo =
     history.tombstone || history.isMissingHere
-      ? `cliproxyapi-sync forget ${name}`
-      : history.current && `cliproxyapi-sync restore ${name} --version ${shortId(history.current)}`;
+      ? `cliproxyapi-sync forget ${shellWord(name)}`
+      : history.current &&
+        `cliproxyapi-sync restore ${shellWord(name)} --version ${shortId(history.current)}`;
   if (undo) terminal.info(`to undo it: ${undo}`);
 }

@@ -8,6 +8,7 @@ import { readLastRuns } from '../sync/last-run.ts';
 import type { Plan } from '../sync/model.ts';
 import { putBackBy } from '../sync/put-back.ts';
 import { makeReport } from '../sync/report.ts';
+import { fitRows } from '../terminal/fit.ts';
 import { screenFor } from '../terminal/screen.ts';
 import { statusLines } from '../terminal/status.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -140,41 +141,39 @@ async function watch(
       return;
     }
     // What does not fit would scroll the top away.
-    const visible = lines.slice(0, Math.max(1, (stdout.rows || 24) - 1));
+    const visible = fitRows(lines, Math.max(1, (stdout.rows || 24) - 1), screen);
     terminal.data(`${HOME}${visible.map((line) => `${line}${ERASE_LINE_END}\n`).join('')}${ERASE_BELOW}`);
   };
   const ended = new AbortController();
   const end = () => ended.abort();
+  const told = new Promise<undefined>((resolve) => {
+    ended.signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
   process.on('SIGINT', end).on('SIGTERM', end);
+  // Nobody looks any more.
+  stdout.once('error', end);
   if (drawn) {
     terminal.data(`${HIDE_CURSOR}${ERASE_ALL}`);
     stdout.on('resize', draw);
   }
   try {
     for (;;) {
-      status = await Promise.race([currentStatus(settings), aborted(ended.signal)]);
+      status = await Promise.race([currentStatus(settings), told]);
       if (!status) break;
       if (options.json) terminal.json(status);
       else draw();
-      if (terminal.outputError() || stdout.destroyed) break;
       await sleep(intervalMs, undefined, { signal: ended.signal }).catch(() => undefined);
       if (ended.signal.aborted) break;
     }
   } finally {
     process.off('SIGINT', end).off('SIGTERM', end);
+    stdout.off('error', end);
     if (drawn) {
       stdout.off('resize', draw);
       terminal.data(SHOW_CURSOR);
     }
   }
   return EXIT.done;
-}
-
-function aborted(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    signal.addEventListener('abort', () => resolve(undefined), { once: true });
-  });
 }
 
 function text(lines: readonly string[]): string {

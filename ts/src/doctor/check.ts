@@ -5,6 +5,8 @@ export interface Check {
   readonly id: string;
   /** For people. */
   readonly title: string;
+  /** Checks that come first. While one of them fails, this one would only say the same in other words: it is skipped. */
+  readonly after?: readonly string[];
   look(): Promise<Finding>;
 }
 
@@ -19,6 +21,8 @@ interface Ok {
 interface Skipped {
   readonly status: 'skipped';
   readonly message: string;
+  /** The title of the check that has to be put right first. */
+  readonly waitsFor?: string;
 }
 
 interface Warning extends Mendable {
@@ -58,14 +62,33 @@ export async function runChecks(
   { fix, timeoutMs = TIMEOUT_MS }: { readonly fix: boolean; readonly timeoutMs?: number },
   receive: (result: Result) => void,
 ): Promise<readonly Result[]> {
-  const running = checks.map((check) => resultOf(check, fix, timeoutMs));
+  const running = new Map<string, Promise<Result>>();
+  for (const check of checks) {
+    const { id, title, after = [] } = check;
+    const first = after.flatMap((before) => running.get(before) ?? []);
+    const result = inTheWay(first).then((waitsFor): Result | Promise<Result> => {
+      if (waitsFor === undefined) return resultOf(check, fix, timeoutMs);
+      const finding = { status: 'skipped', message: `"${waitsFor}" comes first`, waitsFor } as const;
+      return { id, title, finding, fixed: false };
+    });
+    running.set(id, result);
+  }
   const results: Result[] = [];
-  for (const each of running) {
+  for (const each of running.values()) {
     const result = await each;
     receive(result);
     results.push(result);
   }
   return results;
+}
+
+/** The title of the first of these checks that failed, or of what that one waits for itself. */
+async function inTheWay(before: readonly Promise<Result>[]): Promise<string | undefined> {
+  for (const { title, finding } of await Promise.all(before)) {
+    if (finding.status === 'failed') return title;
+    if (finding.status === 'skipped' && finding.waitsFor !== undefined) return finding.waitsFor;
+  }
+  return undefined;
 }
 
 async function resultOf(check: Check, mayFix: boolean, timeoutMs: number): Promise<Result> {

@@ -2,7 +2,7 @@ import { foldName, parseName, printable } from '../credential/name.ts';
 import { openStore } from '../stores/open.ts';
 import { listLocal } from '../sync/local.ts';
 import { type RunReport, run } from '../sync/run.ts';
-import { shellWord } from '../sync/words.ts';
+import { problemSubject, shellWord } from '../sync/words.ts';
 import type { Check, Finding } from './check.ts';
 import type { DoctorContext } from './context.ts';
 
@@ -17,6 +17,7 @@ export function credentialChecks(context: DoctorContext): readonly Check[] {
     {
       id: 'credentials',
       title: 'logins',
+      after: ['auth-dir', 'ccs-dir', 'state-dir'],
       async look() {
         // Without its store, at least the files here.
         const store = problem
@@ -35,19 +36,19 @@ export function credentialChecks(context: DoctorContext): readonly Check[] {
           openStore: (state) => openStore(store, state.memory, settings.stateDir),
           signal: AbortSignal.timeout(DRY_RUN_MS),
         });
-        return stateOf(report);
+        return stateOf(report, problem === undefined);
       },
     },
     { id: 'twins', title: 'twins', look: () => twins(context) },
   ];
 }
 
-function stateOf(report: RunReport): Finding {
+function stateOf(report: RunReport, isStoreKnown: boolean): Finding {
   const { problems, held, guard, credentials, results, storeError, stopped } = report;
   const wrong = [
     ...problems
       .filter(({ place }) => place !== 'state')
-      .map(({ subject, place, reason }) => `${printable(subject)} (${place}) ${reason}`),
+      .map((one) => `${printable(problemSubject(one))} ${one.reason}`),
     ...held.filter(({ waitsFor }) => waitsFor === 'person').map(({ name, reason }) => `${name}: ${reason}`),
   ];
   if (wrong.length > 0) {
@@ -66,7 +67,7 @@ function stateOf(report: RunReport): Finding {
       remedy: `\`cliproxyapi-sync sync\` puts them back. If they are meant to go: \`cliproxyapi-sync forget ${names.map(shellWord).join(' ')}\``,
     };
   }
-  if (storeError || stopped !== undefined)
+  if (storeError || stopped !== undefined || !isStoreKnown)
     return { status: 'skipped', message: 'the store could not be asked; the files here are in order' };
   const changes = results.length;
   return changes === 0
@@ -96,6 +97,6 @@ async function twins({ settings, store }: DoctorContext): Promise<Finding> {
   return {
     status: 'warning',
     message: `${one} and ${other} differ in case alone: a Mac has one file for both, and leaves them alone`,
-    remedy: `cd ${shellWord(settings?.authDir ?? '.')} && mv ${shellWord(other)} ${shellWord(other.replace(/\.json$/, '-2.json'))}`,
+    remedy: `cd ${shellWord(settings?.authDir ?? '.')} && mv ${shellWord(other)} ${shellWord(other.replace(/\.json$/, '-2.json'))} && cliproxyapi-sync sync`,
   };
 }

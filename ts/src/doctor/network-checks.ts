@@ -21,9 +21,15 @@ const SOON_MS = 14 * 24 * 3600_000;
 /** The way to the store's server: its name, its port, its certificate. */
 export function networkChecks({ settings, problem }: DoctorContext): readonly Check[] {
   const target = settings && !problem ? targetOf(settings.store) : undefined;
-  const check = (id: string, title: string, look: (target: Target) => Promise<Finding>): Check => ({
+  const check = (
+    id: string,
+    title: string,
+    look: (target: Target) => Promise<Finding>,
+    after: readonly string[] = [],
+  ): Check => ({
     id,
     title,
+    after,
     look: async () =>
       target
         ? look(target)
@@ -31,8 +37,8 @@ export function networkChecks({ settings, problem }: DoctorContext): readonly Ch
   });
   return [
     check('dns', 'host name', lookUp),
-    check('tcp', 'connection', reach),
-    check('tls', 'certificate', shakeHands),
+    check('tcp', 'connection', reach, ['dns']),
+    check('tls', 'certificate', shakeHands, ['tcp']),
   ];
 }
 

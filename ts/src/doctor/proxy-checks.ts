@@ -104,10 +104,12 @@ async function port(settings: Settings): Promise<Finding> {
   const who =
     process.platform === 'darwin' ? `lsof -nP -iTCP:${number} -sTCP:LISTEN` : `ss -ltnp 'sport = :${number}'`;
   const template = settings.configTemplate ?? join(settings.proxyHome, 'config.template.yaml');
+  const hasTemplate = (await readText(template).catch(() => undefined)) !== undefined;
+  const source = hasTemplate ? template : join(settings.proxyHome, 'config.yaml');
   return {
     status: 'failed',
     message: `something that is not CLIProxyAPI answers on ${number}`,
-    remedy: `\`${who}\` shows which program: end it, or set another port in ${template}, then \`cliproxyapi-sync start\`.`,
+    remedy: `\`${who}\` shows which program: end it, or set another port in ${source}, then \`cliproxyapi-sync start\`.`,
   };
 }
 

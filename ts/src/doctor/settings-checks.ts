@@ -15,6 +15,7 @@ export function settingsChecks({ source, settings, problem }: DoctorContext): re
     {
       id: 'variables',
       title: 'variables',
+      after: ['env-file'],
       async look() {
         if (problem) {
           const { message, remedy } = problem;

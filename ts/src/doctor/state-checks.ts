@@ -17,6 +17,7 @@ export function stateChecks({ settings }: DoctorContext): readonly Check[] {
     {
       id: 'state',
       title: 'state',
+      after: ['state-dir'],
       async look() {
         const ids = await readdir(join(stateDir, 'stores')).catch((): string[] => []);
         const state = await openState(stateDir, { readOnly: true });
@@ -43,6 +44,7 @@ export function stateChecks({ settings }: DoctorContext): readonly Check[] {
     {
       id: 'lock',
       title: 'lock',
+      after: ['state-dir'],
       async look() {
         const lock = await inspectLock(stateDir);
         const who = 'pid' in lock && lock.pid !== undefined ? `process ${lock.pid}` : 'a process';
@@ -62,6 +64,7 @@ export function stateChecks({ settings }: DoctorContext): readonly Check[] {
     {
       id: 'last-run',
       title: 'last run',
+      after: ['state-dir'],
       async look() {
         const { last, success } = await readLastRuns(stateDir);
         if (!last) return { status: 'skipped', message: 'none is on record' };
@@ -69,8 +72,10 @@ export function stateChecks({ settings }: DoctorContext): readonly Check[] {
           return { status: 'warning', message: 'none has succeeded so far', remedy: 'cliproxyapi-sync sync' };
         const ago = Date.now() - success.time;
         const when = new Date(success.time).toISOString().replace(/\.\d+/, '');
+        const since =
+          last.exitCode === 0 ? '' : `; the last one, ${last.command}, ended with ${last.exitCode}`;
         return ago < LONG_AGO_MS
-          ? { status: 'ok', message: `the last that succeeded was at ${when}` }
+          ? { status: 'ok', message: `the last that succeeded was at ${when}${since}` }
           : {
               status: 'warning',
               message: `none has succeeded since ${when}`,

@@ -1,4 +1,6 @@
+import { emptied } from '../status/store-problems.ts';
 import { StoreError } from '../stores/store.ts';
+import { readLastRuns } from '../sync/last-run.ts';
 import { checkMarker, STORE_FORMAT } from '../sync/look.ts';
 import { newMarkerId, StateError } from '../sync/state.ts';
 import type { Check, Finding } from './check.ts';
@@ -9,10 +11,16 @@ const SKEW_WARNING_S = 60;
 const SKEW_FAILED_S = 300;
 
 /** The store itself, by its own methods. */
-export function storeChecks({ store, storeProblem }: DoctorContext): readonly Check[] {
-  const check = (id: string, title: string, look: (opened: OpenedStore) => Promise<Finding>): Check => ({
+export function storeChecks({ settings, store, storeProblem }: DoctorContext): readonly Check[] {
+  const check = (
+    id: string,
+    title: string,
+    after: readonly string[],
+    look: (opened: OpenedStore) => Promise<Finding>,
+  ): Check => ({
     id,
     title,
+    after,
     async look() {
       if (!store) {
         if (id === 'store' && storeProblem instanceof StoreError) return failure(storeProblem);
@@ -37,9 +45,13 @@ export function storeChecks({ store, storeProblem }: DoctorContext): readonly Ch
   };
 
   return [
-    check('store', 'store', async ({ store: opened, listing }) => {
+    check('store', 'store', [], async ({ store: opened, listing }) => {
       const { present, marker, current } = await listing();
       checkMarker(marker, opened);
+      if (!marker && settings) {
+        const [problem] = emptied(opened.location, await readLastRuns(settings.stateDir));
+        if (problem) return { status: 'failed', message: problem.reason, remedy: problem.remedy };
+      }
       if (!present)
         return {
           status: 'warning',
@@ -51,7 +63,7 @@ export function storeChecks({ store, storeProblem }: DoctorContext): readonly Ch
         message: `${opened.location} answers, and lists ${current.size} ${current.size === 1 ? 'credential' : 'credentials'}`,
       };
     }),
-    check('store-write', 'writing there', async (opened) => {
+    check('store-write', 'writing there', ['store'], async (opened) => {
       if (!(await opened.listing()).present) return { status: 'skipped', message: 'there is no store yet' };
       await tryOut(opened);
       if (!opened.store.tryOut)
@@ -62,7 +74,7 @@ export function storeChecks({ store, storeProblem }: DoctorContext): readonly Ch
           : 'this key, user or account may write';
       return { status: 'ok', message };
     }),
-    check('conditions', 'conditions', async (opened) => {
+    check('conditions', 'conditions', ['store', 'store-write'], async (opened) => {
       if (!(await opened.listing()).present) return { status: 'skipped', message: 'there is no store yet' };
       await tryOut(opened);
       const weaknesses = opened.store.weaknesses?.() ?? [];
@@ -77,21 +89,26 @@ export function storeChecks({ store, storeProblem }: DoctorContext): readonly Ch
             remedy: 'Nothing is lost by it; another provider would be safer.',
           };
     }),
-    check('clock', 'clock', async ({ store: opened, listing }) => {
-      // Some stores tell their time only to who may ask them something.
-      if (opened.kind !== 's3') await listing();
-      const from = Date.now();
-      const theirs = await opened.clock?.();
-      if (theirs === undefined) return { status: 'skipped', message: 'this store does not tell its time' };
-      // To the second, somewhere between the question and the answer.
-      const ours = (from + Date.now()) / 2;
-      const seconds = Math.round((ours - theirs) / 1000);
-      if (Math.abs(seconds) < SKEW_WARNING_S) return { status: 'ok', message: "agrees with the store's" };
-      const message = `it is ${Math.abs(seconds)} s ${seconds > 0 ? 'ahead of' : 'behind'} the store's: which of two refreshes is fresher may be decided wrongly`;
-      const remedy =
-        process.platform === 'darwin' ? 'sudo sntp -sS time.apple.com' : 'sudo timedatectl set-ntp true';
-      return { status: Math.abs(seconds) < SKEW_FAILED_S ? 'warning' : 'failed', message, remedy };
-    }),
+    // Some stores tell their time only to who may ask them something.
+    check(
+      'clock',
+      'clock',
+      store?.store.kind === 's3' ? [] : ['store'],
+      async ({ store: opened, listing }) => {
+        if (opened.kind !== 's3') await listing();
+        const from = Date.now();
+        const theirs = await opened.clock?.();
+        if (theirs === undefined) return { status: 'skipped', message: 'this store does not tell its time' };
+        // To the second, somewhere between the question and the answer.
+        const ours = (from + Date.now()) / 2;
+        const seconds = Math.round((ours - theirs) / 1000);
+        if (Math.abs(seconds) < SKEW_WARNING_S) return { status: 'ok', message: "agrees with the store's" };
+        const message = `it is ${Math.abs(seconds)} s ${seconds > 0 ? 'ahead of' : 'behind'} the store's: which of two refreshes is fresher may be decided wrongly`;
+        const remedy =
+          process.platform === 'darwin' ? 'sudo sntp -sS time.apple.com' : 'sudo timedatectl set-ntp true';
+        return { status: Math.abs(seconds) < SKEW_FAILED_S ? 'warning' : 'failed', message, remedy };
+      },
+    ),
   ];
 }
 

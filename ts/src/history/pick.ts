@@ -1,6 +1,6 @@
 /** Which version of a credential a person means. Pure. */
 import type { VersionId } from '../credential/version.ts';
-import { instantWords, shortId } from '../sync/words.ts';
+import { instantWords, shellWord, shortId } from '../sync/words.ts';
 import type { CredentialHistory } from './collect.ts';
 
 export interface Wish {
@@ -23,7 +23,7 @@ export type Pick =
  */
 export function pickVersion(history: CredentialHistory, wish: Wish): Pick {
   const { name, versions, current, tombstone, isMissingHere } = history;
-  const remedy = `See what there is: cliproxyapi-sync history ${name}`;
+  const remedy = `See what there is: cliproxyapi-sync history ${shellWord(name)}`;
   const picked = (id: VersionId | undefined, reason: string): Pick => {
     if (id === undefined) return { kind: 'none', reason, remedy };
     return id === current && !tombstone && !isMissingHere ? { kind: 'current', id } : { kind: 'picked', id };
@@ -63,10 +63,13 @@ const UNITS: Readonly<Record<string, number>> = { s: 1e3, min: 6e4, m: 6e4, h: 3
 export function parseWhen(text: string, now: number): number | undefined {
   const ago = /^\s*(\d{1,6})\s*(s|min|m|h|d|w)(\s+ago)?\s*$/i.exec(text);
   if (ago) return now - Number(ago[1]) * (UNITS[(ago[2] ?? '').toLowerCase()] ?? 0);
-  if (!/^\s*\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s*(Z|[+-]\d\d:?\d\d)?)?\s*$/i.test(text))
-    return undefined;
-  // A day alone means all of it, here and not in Greenwich.
-  const day = /^\s*\d{4}-\d\d-\d\d\s*$/.test(text);
-  const instant = Date.parse(day ? `${text.trim()}T23:59:59.999` : text.trim().replace(' ', 'T'));
+  const parts =
+    /^\s*(?<day>\d{4}-\d\d-\d\d)(?:[T ](?<minute>\d\d:\d\d)(?<second>:\d\d(?:\.\d+)?)?\s*(?<zone>Z|[+-]\d\d:?\d\d)?)?\s*$/i.exec(
+      text,
+    )?.groups;
+  if (!parts) return undefined;
+  // A day alone means all of it, here and not in Greenwich; a minute, as `history` shows it, all of that too.
+  const { day, minute = '23:59', second = ':59.999', zone = '' } = parts;
+  const instant = Date.parse(`${day}T${minute}${second}${zone}`);
   return Number.isNaN(instant) ? undefined : instant;
 }

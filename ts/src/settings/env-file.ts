@@ -1,6 +1,7 @@
-import { readFile, stat } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { printable } from '../credential/name.ts';
 import { errorCode } from '../files/atomic-write.ts';
+import { shellWord } from '../sync/words.ts';
 import { SettingsError } from './settings-error.ts';
 
 export interface EnvFile {
@@ -9,6 +10,9 @@ export interface EnvFile {
   /** What a person should know about it, one sentence each, without any value. */
   readonly warnings: readonly string[];
 }
+
+/** Far more than variables take. */
+const MAX_BYTES = 1024 * 1024;
 
 /**
  * Reads an env file: `NAME=value` lines with or without `export`, quotes, comments, CRLF, a byte order mark.
@@ -29,22 +33,30 @@ export async function readEnvFile(
   let bytes: Uint8Array;
   let mode: number | undefined;
   try {
-    bytes = await readFile(path);
-    const stats = await stat(path);
-    // A FIFO or a file descriptor has a secret manager behind it; its mode says nothing.
-    if (stats.isFile()) mode = stats.mode & 0o777;
+    const file = await open(path);
+    try {
+      const stats = await file.stat();
+      // A FIFO or a file descriptor has a secret manager behind it; its mode says nothing.
+      if (stats.isFile()) mode = stats.mode & 0o777;
+      bytes = await readUpTo(file, MAX_BYTES);
+    } finally {
+      await file.close();
+    }
   } catch (error) {
     const code = errorCode(error) ?? 'unknown error';
     if (mayBeMissing && (code === 'ENOENT' || code === 'ENOTDIR')) return undefined;
     const what = REASONS.get(code) ?? `cannot be read (${code})`;
-    const toDo =
-      code === 'ENOENT'
-        ? "Write the store's variables into it (OBJECTSTORE_..., PGSTORE_DSN, GITSTORE_... or LOCALSTORE_PATH)"
-        : 'Make the file readable for this user';
+    const toDo = REMEDIES.get(code)?.(shellWord(path)) ?? `Look at it (\`ls -l ${shellWord(path)}\`)`;
     throw new SettingsError(
       `the env file ${shown} (${source}) ${what}`,
       `${toDo}, or name another one with ${option}.`,
       { cause: error },
+    );
+  }
+  if (bytes.length > MAX_BYTES) {
+    throw new SettingsError(
+      `the env file ${shown} (${source}) is larger than ${MAX_BYTES / 1024 / 1024} MB`,
+      `It is another file than was meant: name the right one with ${option}.`,
     );
   }
   const text = decode(bytes);
@@ -65,6 +77,18 @@ export async function readEnvFile(
       ...warnings.map((warning) => `the env file ${shown}: ${warning}`),
     ],
   };
+}
+
+/** As much as `limit`, and one byte more where there is more: a device or a pipe may never end. */
+async function readUpTo(file: FileHandle, limit: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for (let left = limit + 1; left > 0; ) {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(Math.min(left, 64 * 1024)));
+    if (bytesRead === 0) break;
+    chunks.push(buffer.subarray(0, bytesRead));
+    left -= bytesRead;
+  }
+  return Buffer.concat(chunks);
 }
 
 /** Parses the text of an env file. Pure but for the parser, which is loaded on first use. */
@@ -111,4 +135,16 @@ const REASONS: ReadonlyMap<string, string> = new Map([
   ['EACCES', 'may not be read by this user'],
   ['EPERM', 'may not be read by this user'],
   ['EISDIR', 'is a directory'],
+]);
+
+const WRITE_IT =
+  "Write the store's variables into it (OBJECTSTORE_..., PGSTORE_DSN, GITSTORE_... or LOCALSTORE_PATH)";
+const takeOver = (path: string) => `Take it over: \`sudo chown "$(id -un)" ${path} && chmod 600 ${path}\``;
+
+/** What to do, by what the system says of the path. */
+const REMEDIES: ReadonlyMap<string, (path: string) => string> = new Map([
+  ['ENOENT', () => WRITE_IT],
+  ['EACCES', takeOver],
+  ['EPERM', takeOver],
+  ['EISDIR', (path) => `Move the directory away (\`mv ${path} ${path}.away\`) and write the file`],
 ]);

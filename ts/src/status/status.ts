@@ -22,6 +22,7 @@ import type { RunReport } from '../sync/report.ts';
 import { shellWord } from '../sync/words.ts';
 import type { StatusProblem } from './problem.ts';
 import { type ServicesStatus, serviceProblems } from './services.ts';
+import { emptied, strayed } from './store-problems.ts';
 
 export interface Status {
   /** Rises when a reader would have to change. */
@@ -122,7 +123,8 @@ export function statusOf({ look, report, host, runs, services, isStoreChosen, no
       : [];
   });
   const besides = [
-    ...(isStoreChosen ? [] : strayed(report, runs)),
+    ...(isStoreChosen ? [] : strayed(report.store.location, runs)),
+    ...(storeError || look.storeId !== undefined ? [] : emptied(report.store.location, runs)),
     ...serviceProblems(services, runs.success?.time, now),
   ];
   return {
@@ -297,24 +299,14 @@ function problemsOf({ held, problems, guard, results, busy }: RunReport): readon
       : [{ subject: 'at this moment', reason: busy, remedy: 'The next run looks at it.' }];
   return [
     ...waiting,
-    ...held.map(({ name, reason, remedy }) => ({ subject: name, reason, remedy })),
+    // What only waits for the store is said with the store.
+    ...held
+      .filter(({ waitsFor }) => waitsFor === 'person')
+      .map(({ name, reason, remedy }) => ({ subject: name, reason, remedy })),
     ...problems.map(({ subject, reason, remedy }) => ({ subject, reason, remedy })),
     ...guarded,
     ...stale,
     ...cameBack,
-  ];
-}
-
-/** An env file that is gone would read as all is well, with a store on this machine that nobody else sees. */
-function strayed({ store }: RunReport, { last }: LastRuns): readonly StatusProblem[] {
-  if (last === undefined || last.store === '' || last.store === store.location) return [];
-  return [
-    {
-      subject: 'store',
-      reason: `no variable says which one, so it is a directory of this machine; the last run used ${last.store}`,
-      remedy:
-        "Write the store's variables into the env file (OBJECTSTORE_..., PGSTORE_DSN, GITSTORE_... or LOCALSTORE_PATH). If this directory is meant: `cliproxyapi-sync sync`",
-    },
   ];
 }
 

@@ -35,6 +35,7 @@ import { identify, isAlive, type ProcessIdentity } from '../files/process.ts';
 import { KINDS_BY_PRIORITY } from '../settings/store-settings.ts';
 import type { StoreKind } from '../stores/store.ts';
 import type { Permissions } from './model.ts';
+import { unusable } from './state.ts';
 
 /** What `start` notes of the native proxy that it becomes: `native-proxy.json` in the state directory. */
 export interface NativeProxy {
@@ -138,7 +139,7 @@ async function readNote(stateDir: string): Promise<NativeProxy | undefined> {
   } catch (error) {
     // Damaged: written in one step, so by nobody of ours. What it would have said is on the safe side of a first join.
     if (errorCode(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
-    throw error;
+    throw unusable(notePath(stateDir), error);
   }
 }
 

@@ -166,7 +166,7 @@ function sightingProblems(
       const remedy =
         sighting.kind === 'invalid'
           ? invalidRemedy(path, hasWinner.has(name))
-          : unreadableRemedy(path, sighting.reason);
+          : unreadableRemedy(name, path, sighting.reason, hasWinner.has(name));
       return [{ subject: name, place, reason: sighting.reason, remedy }];
     }),
   );
@@ -181,15 +181,23 @@ function invalidRemedy(path: string | undefined, hasWinner: boolean): string {
   return `${left} Log in again, or put a good copy there; or move it away: \`mv ${path} ${path}.away\``;
 }
 
-/** To move it away would read as a deletion, so what is right comes first. */
-function unreadableRemedy(path: string | undefined, reason: string): string {
+/** To move it away alone would read as a deletion: where there is a good version, it comes back in the same line. */
+function unreadableRemedy(
+  name: CredentialName,
+  path: string | undefined,
+  reason: string,
+  hasWinner: boolean,
+): string {
   const left = 'It is left alone.';
   if (path === undefined) return `${left} Put a regular, readable file there, or move it away.`;
   if (/symbolic link/.test(reason))
     return `${left} Put a regular file in the place of the link: \`cp -L ${path} ${path}.tmp && mv -f ${path}.tmp ${path}\``;
   if (/EACCES|EPERM/.test(reason))
     return `${left} Take it over: \`sudo chown "$(id -un)" ${path} && chmod 600 ${path}\``;
-  return `${left} Put a regular, readable file there, or move it away.`;
+  const back = hasWinner ? ` && cliproxyapi-sync restore ${shellWord(name)}` : '';
+  // What is in a folder may be credentials.
+  if (/folder/.test(reason)) return `${left} If there is nothing in it: \`rmdir ${path}${back}\``;
+  return `${left} Move it away: \`mv ${path} ${path}.away${back}\``;
 }
 
 /** The report of a run that did not begin. */

@@ -203,17 +203,22 @@ async function readMemories(path: string): Promise<Record<string, Record<string,
   }
 }
 
+const IN_THE_WAY =
+  'Something that is no directory has its name, or that of one of the directories above it: move it away (`cliproxyapi-sync doctor` says what to type).';
+const MAY_NOT =
+  'Give this user the right to write there: `cliproxyapi-sync doctor` says what to type. Or set XDG_STATE_HOME to a directory that it may write.';
+
 /** A system error on a path of the state, as one that says what to do. */
 export function unusable(path: string, cause: unknown): StateError {
   const code = errorCode(cause) ?? String(cause);
   const remedies: Record<string, string> = {
     ENOSPC: 'Free some space on that disk and run again; nothing was lost.',
     EDQUOT: 'Free some of your disk quota and run again; nothing was lost.',
-    EACCES:
-      'Give this user the right to write there, or set XDG_STATE_HOME to a directory that it may write.',
-    EPERM: 'Give this user the right to write there, or set XDG_STATE_HOME to a directory that it may write.',
+    EACCES: MAY_NOT,
+    EPERM: MAY_NOT,
     EROFS: 'Set XDG_STATE_HOME to a directory on a disk that can be written.',
-    ENOTDIR: 'Something that is no directory has the name of one of the directories above it: move it away.',
+    ENOTDIR: IN_THE_WAY,
+    EEXIST: IN_THE_WAY,
   };
   const kind = ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ELOOP'].includes(code)
     ? 'unwritable'

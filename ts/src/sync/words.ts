@@ -1,7 +1,7 @@
 /** The planner's words for people: one spelling of every place, time and version. */
 import type { Freshness } from '../credential/freshness.ts';
 import type { VersionId } from '../credential/version.ts';
-import type { Place } from './model.ts';
+import type { Place, Problem } from './model.ts';
 
 export function placeName(place: Place): string {
   switch (place) {
@@ -20,6 +20,12 @@ export function placeName(place: Place): string {
 export function placeNames(places: readonly Place[]): string {
   const names = places.map((place) => `the ${placeName(place)}`);
   return names.length < 2 ? (names[0] ?? 'nowhere') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+}
+
+/** What has a problem, and where: "a.json (auth dir)", or "the auth dir" itself. */
+export function problemSubject({ subject, place }: Pick<Problem, 'subject' | 'place'>): string {
+  if (place === 'state' || subject === `the ${placeName(place)}`) return subject;
+  return `${subject} (${placeName(place)})`;
 }
 
 /** A version's id as people see it: enough of it to tell versions of one credential apart. */

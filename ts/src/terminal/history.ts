@@ -8,9 +8,10 @@ import { fromNow, localTime } from './ago.ts';
 import type { Screen } from './screen.ts';
 import { type Cell, drawTable } from './table.ts';
 
-/** One line a credential, deleted ones too. */
+/** One line a credential, deleted ones too. `isStoreKnown`: whether the store told what it has. */
 export function overviewLines(
   histories: readonly CredentialHistory[],
+  isStoreKnown: boolean,
   now: number,
   screen: Screen,
 ): string[] {
@@ -33,7 +34,7 @@ export function overviewLines(
         : { text: 'current' };
     return [
       { text: name },
-      { text: String(versions.filter(({ inStore }) => inStore).length) },
+      { text: isStoreKnown ? String(versions.filter(({ inStore }) => inStore).length) : '?' },
       { text: String(versions.filter(({ onHost }) => onHost).length) },
       { text: ago(arrived[0]) },
       { text: ago(arrived.at(-1)) },

@@ -1,9 +1,10 @@
 /** One run's report, for people and as JSON. */
+import { parseName } from '../credential/name.ts';
 import type { CredentialResult } from '../sync/apply.ts';
 import type { Action, Place } from '../sync/model.ts';
 import { putBackWords } from '../sync/put-back.ts';
 import type { RunReport } from '../sync/run.ts';
-import { placeName, placeNames, sentences, shellWord, shortId } from '../sync/words.ts';
+import { placeNames, problemSubject, sentences, shellWord, shortId } from '../sync/words.ts';
 import type { LogEntry, LogLevel } from './log-entry.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -45,7 +46,7 @@ export function printEntry(entry: LogEntry, terminal: Terminal): void {
   const { level, message, remedy, credential, action, reason } = entry;
   const fields = { credential, action, reason };
   if (level === 'error') terminal.error(message, remedy, fields);
-  else if (level === 'warning') terminal.warn(message, fields);
+  else if (level === 'warning') terminal.warn(message, remedy, fields);
   else if (level === 'info') terminal.info(message, fields);
   else terminal.verbose(message, fields);
 }
@@ -53,15 +54,12 @@ export function printEntry(entry: LogEntry, terminal: Terminal): void {
 /** All that a report says, in the order in which a person wants to hear it. */
 export function reportLines(command: string, report: RunReport, dryRun: boolean): readonly ReportLine[] {
   const lines = report.results.flatMap((result) => resultLines(result, dryRun));
-  for (const { name, waitsFor, reason, remedy } of report.held) {
-    const message = `${name}: left as it is: ${reason}`;
-    const fields = { kind: 'held', credential: name, action: 'left as it is', reason } as const;
-    if (waitsFor === 'person') lines.push({ level: 'error', message, remedy, ...fields });
-    else lines.push({ level: 'warning', message: sentences(message, remedy), ...fields });
-  }
+  lines.push(...heldLines(report.held));
   for (const { subject, place, reason, remedy } of report.problems) {
-    const message = `${subject}${place === 'state' ? '' : ` (${placeName(place)})`} ${reason}. ${remedy}`;
-    lines.push({ level: 'warning', kind: 'problem', message, reason, subject });
+    const message = `${problemSubject({ subject, place })} ${reason}`;
+    const named = parseName(subject);
+    const credential = named.ok ? named.name : undefined;
+    lines.push({ level: 'warning', kind: 'problem', message, remedy, credential, reason, subject });
   }
   if (report.guard) {
     const { names, total } = report.guard;
@@ -94,13 +92,38 @@ export function reportLines(command: string, report: RunReport, dryRun: boolean)
     lines.push({
       level: 'warning',
       kind: 'busy',
-      message: sentences(report.busy, 'The next run looks at it.'),
+      message: report.busy,
+      remedy: 'The next run looks at it.',
     });
   if (report.pending.length > 0)
     lines.push({ level: 'info', kind: 'pending', message: pendingWords(report) });
   if (report.exitCode === 0)
     lines.push({ level: 'info', kind: 'summary', message: summary(command, report, dryRun) });
   return lines;
+}
+
+/** What is left as it is. Of many that wait for the store and nothing else, one line. */
+function heldLines(held: RunReport['held']): ReportLine[] {
+  const one = ({ name, waitsFor, reason, remedy }: RunReport['held'][number]): ReportLine => ({
+    level: waitsFor === 'person' ? 'error' : 'warning',
+    kind: 'held',
+    message: `${name}: left as it is: ${reason}`,
+    remedy,
+    credential: name,
+    action: 'left as it is',
+    reason,
+  });
+  const waiting = held.filter(({ waitsFor }) => waitsFor === 'store');
+  const remedies = [...new Set(waiting.map(({ remedy }) => remedy))];
+  return [
+    ...held.filter(({ waitsFor }) => waitsFor === 'person').map(one),
+    ...remedies.flatMap((remedy): ReportLine[] => {
+      const same = waiting.filter((each) => each.remedy === remedy);
+      if (same.length < 3) return same.map(one);
+      const message = `${same.length} deletions wait for the store (${someNames(same)})`;
+      return [{ level: 'warning', kind: 'held', message, remedy }];
+    }),
+  ];
 }
 
 const RUN_AGAIN = 'Run it again; `cliproxyapi-sync doctor` says if something is in the way.';
@@ -162,8 +185,8 @@ function resultLines(
       : []),
   ];
   const action = steps.join(', ') || 'nothing to write';
-  const change = (level: LogLevel, message: string, done: string, why: string) =>
-    lines.push({ level, kind: 'change', message, credential: name, action: done, reason: why });
+  const change = (level: LogLevel, message: string, done: string, why: string, remedy?: string) =>
+    lines.push({ level, kind: 'change', message, remedy, credential: name, action: done, reason: why });
   const isConflict = decision.kind === 'spread' && decision.conflict;
   lines.push({
     level: 'info',
@@ -185,8 +208,9 @@ function resultLines(
     change('info', `${name}: ${why}. ${remedy}`, 'put back', why);
   }
   if (decision.kind === 'spread' && decision.stale) {
-    const message = `${name}: an older file was put back and not taken; it is kept in history. If it is the one you want: \`cliproxyapi-sync history ${shellWord(name)}\`, then restore.`;
-    change('warning', message, 'not taken', 'an older file was put back');
+    const message = `${name}: an older file was put back and not taken; it is kept in history`;
+    const remedy = `If it is the one you want: \`cliproxyapi-sync history ${shellWord(name)}\`, then restore.`;
+    change('warning', message, 'not taken', 'an older file was put back', remedy);
   }
   return lines;
 }
@@ -217,12 +241,17 @@ function actionJson(action: Action): unknown {
 function pendingWords({ pending, proxyPushes }: RunReport): string {
   const places = [...new Set(pending.flatMap((item) => item.places))];
   const count = pending.length === 1 ? '1 credential is' : `${pending.length} credentials are`;
-  const names = pending.slice(0, 3).map(({ name }) => name);
-  return `${count} not yet in ${placeNames(places)} (${names.join(', ')}${pending.length > 3 ? ', ...' : ''}); ${
+  return `${count} not yet in ${placeNames(places)} (${someNames(pending)}); ${
     proxyPushes
       ? 'the proxy that runs brings them there, or its next start.'
       : 'sync or backup brings them there.'
   }`;
+}
+
+/** The first of them, and that there are more. */
+function someNames(all: readonly { readonly name: string }[]): string {
+  const names = all.slice(0, 3).map(({ name }) => name);
+  return `${names.join(', ')}${all.length > 3 ? ', ...' : ''}`;
 }
 
 function summary(command: string, report: RunReport, dryRun: boolean): string {

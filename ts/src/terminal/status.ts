@@ -4,8 +4,9 @@ import type { CredentialStatus, Mark, RunStatus, Status } from '../status/status
 import { PLACES, type Place } from '../sync/model.ts';
 import { placeName, shellWord } from '../sync/words.ts';
 import { fromNow, localTime } from './ago.ts';
+import { cut, wrapItems, wrapSentences } from './fit.ts';
 import { paint, type Screen, type Tone } from './screen.ts';
-import { type Cell, type Column, cut, drawTable } from './table.ts';
+import { type Cell, type Column, drawTable } from './table.ts';
 
 /** From here on there is room for each credential's name, which commands take, and for why it is as it is. */
 const WIDE = 110;
@@ -43,7 +44,7 @@ export function statusLines(status: Status, screen: Screen, all: boolean): strin
   const isOld = (one: CredentialStatus) =>
     one.state === 'deleted' &&
     !one.needsPerson &&
-    !PLACES.some((place) => !['absent', 'off', 'unknown', 'paused'].includes(one.places[place])) &&
+    !isStillSomewhere(one) &&
     now - Date.parse(one.deletedAt ?? status.time) > DELETED_SHOWN_MS;
   const shown = status.credentials.filter((one) => all || !isOld(one));
   const hidden = status.credentials.length - shown.length;
@@ -77,13 +78,12 @@ export function statusLines(status: Status, screen: Screen, all: boolean): strin
   ]);
   const table =
     shown.length > 0 ? drawTable(columns, rows, screen) : ['no credential anywhere: log in, or sync'];
-  const used = new Set(shown.flatMap((one) => places.map((place) => one.places[place])));
   return [
     ...header(status, now, screen),
     '',
     ...table,
     '',
-    ...legend(used, wide ? [] : places, screen),
+    ...legend(shown, places, now, wide, screen),
     ...problems(status, screen),
     ...bringBack(shown, screen),
     summary(status, shown, hidden, screen),
@@ -139,19 +139,44 @@ function servicesWords(
   return paint(cut(printable(`${who}: ${names}`), room, screen), 'bad', screen);
 }
 
-function glyph(one: CredentialStatus, now: number, screen: Screen): Cell {
+/** What the first column says of a credential, at a glance. */
+type Glance = 'well' | 'sync' | 'expiry' | 'person' | 'idle';
+
+function glanceOf(one: CredentialStatus, now: number): Glance {
   const tone = toneOf(one);
-  if (tone === 'bad') return mark('missing', screen, 'bad');
-  if (tone === 'soon') return { text: '~', tone };
-  if (tone === 'dim') return { text: '-', tone };
+  if (tone === 'bad') return 'person';
+  if (tone === 'soon') return 'sync';
+  if (tone === 'dim') return 'idle';
   const { tone: expires } = expiry(one, now);
-  return expires === 'bad' || expires === 'soon' ? { text: '!', tone: 'soon' } : mark('current', screen);
+  return expires === 'bad' || expires === 'soon' ? 'expiry' : 'well';
 }
 
-function toneOf({ state, needsPerson, disabled }: CredentialStatus): Tone {
-  if (needsPerson || state === 'invalid') return 'bad';
+const GLANCES: Readonly<
+  Record<Glance, readonly [unicode: string, ascii: string, tone: Tone, meaning: string]>
+> = {
+  well: ['✓', '=', 'ok', ''],
+  sync: ['~', '~', 'soon', 'for the next sync'],
+  expiry: ['!', '!', 'soon', 'expired, or expires soon'],
+  person: ['✗', 'x', 'bad', 'needs you'],
+  idle: ['-', '-', 'dim', 'paused, deleted or disabled'],
+};
+
+function glyph(one: CredentialStatus, now: number, { unicode }: Screen): Cell {
+  const [mark, ascii, tone] = GLANCES[glanceOf(one, now)];
+  return { text: unicode ? mark : ascii, tone };
+}
+
+function toneOf(one: CredentialStatus): Tone {
+  const { state, needsPerson, disabled } = one;
+  if (needsPerson) return 'bad';
   if (state === 'in step') return disabled ? 'dim' : 'ok';
-  return state === 'paused' || state === 'deleted' ? 'dim' : 'soon';
+  if (state === 'paused') return 'dim';
+  return state === 'deleted' && !isStillSomewhere(one) ? 'dim' : 'soon';
+}
+
+/** Of a deleted one: whether some place still has it, for the next run to remove. */
+function isStillSomewhere({ places }: CredentialStatus): boolean {
+  return PLACES.some((place) => !['absent', 'off', 'unknown', 'paused'].includes(places[place]));
 }
 
 function expiry({ expires, state, disabled }: CredentialStatus, now: number): Cell {
@@ -161,8 +186,9 @@ function expiry({ expires, state, disabled }: CredentialStatus, now: number): Ce
   return { text: fromNow(instant, now), tone };
 }
 
-function mark(what: Mark, { unicode }: Screen, tone: Tone = MARKS[what][2]): Cell {
-  return { text: MARKS[what][unicode ? 0 : 1], tone };
+function mark(what: Mark, { unicode }: Screen): Cell {
+  const [sign, ascii, tone] = MARKS[what];
+  return { text: unicode ? sign : ascii, tone };
 }
 
 /** A mark a place: each in a column of its own, or close together in one. */
@@ -172,21 +198,42 @@ function marksOf(one: CredentialStatus, places: readonly Place[], wide: boolean,
   return [{ text: marks.map(({ text }) => text).join(' '), tones: marks.map(({ tone = 'plain' }) => tone) }];
 }
 
-function legend(used: ReadonlySet<Mark>, places: readonly Place[], screen: Screen): string[] {
-  const marks = [...used]
+function legend(
+  shown: readonly CredentialStatus[],
+  places: readonly Place[],
+  now: number,
+  wide: boolean,
+  screen: Screen,
+): string[] {
+  const one = ([mark, ascii, , meaning]: readonly [string, string, Tone, string], words = meaning) =>
+    `${screen.unicode ? mark : ascii} ${words}`;
+  const glances = new Set(shown.map((credential) => glanceOf(credential, now)));
+  const first = [...glances].filter((glance) => glance !== 'well').map((glance) => one(GLANCES[glance]));
+  const used = (credentials: readonly CredentialStatus[]) =>
+    new Set(credentials.flatMap((credential) => places.map((place) => credential.places[place])));
+  const leftOver = used(shown.filter(({ state }) => state === 'deleted')).has('other');
+  const differs = used(shown.filter(({ state }) => state !== 'deleted')).has('other');
+  const other = [...(differs ? ['another version'] : []), ...(leftOver ? ['still there'] : [])].join(', or ');
+  const marks = [...used(shown)]
     .filter((what) => what !== 'current' && what !== 'off')
-    .map((what) => `${MARKS[what][screen.unicode ? 0 : 1]} ${MARKS[what][3]}`);
-  const short = places.map((place) => `${SHORT[place][0]} ${placeName(place)}`);
-  const lines = [short, marks].filter((parts) => parts.length > 0).map((parts) => parts.join('  '));
-  return lines.length > 0 ? [...lines.map((text) => paint(text, 'dim', screen)), ''] : [];
+    .map((what) => one(MARKS[what], what === 'other' ? other : MARKS[what][3]));
+  const rows = [
+    first.length > 0 ? ['first column:', ...first] : [],
+    wide ? [] : places.map((place) => `${SHORT[place][0]} ${placeName(place)}`),
+    marks.length > 0 ? [...(wide ? ['places:'] : []), ...marks] : [],
+  ];
+  const lines = rows.filter(({ length }) => length > 0).flatMap((row) => wrapItems(row, screen.columns));
+  return shown.length > 0 && lines.length > 0 ? [...lines.map((line) => paint(line, 'dim', screen)), ''] : [];
 }
 
 function problems({ problems: all, store }: Status, screen: Screen): string[] {
   const own =
     store.error === null ? [] : [{ subject: 'store', reason: store.error, remedy: store.remedy ?? '' }];
+  const bullet = paint(screen.unicode ? '✗' : 'x', 'bad', screen);
+  const indented = (text: string) => wrapSentences(printable(text), screen.columns - 2);
   return [...own, ...all].flatMap(({ subject, reason, remedy }) => [
-    `${paint(screen.unicode ? '✗' : 'x', 'bad', screen)} ${printable(`${subject}: ${reason}`)}`,
-    `  ${printable(remedy)}`,
+    ...indented(`${subject}: ${reason}`).map((line, index) => `${index === 0 ? bullet : ' '} ${line}`),
+    ...indented(remedy).map((line) => `  ${line}`),
   ]);
 }
 
@@ -210,7 +257,7 @@ function summary(
   const living = credentials.filter(({ state }) => state !== 'deleted').length;
   const count = `${living} credential${living === 1 ? '' : 's'}`;
   const needy = shown.filter(({ needsPerson }) => needsPerson).length;
-  const waiting = shown.filter(({ state }) => !['in step', 'paused', 'deleted'].includes(state)).length;
+  const waiting = shown.filter((one) => toneOf(one) === 'soon').length;
   const [words, tone]: [string, Tone] =
     needy > 0
       ? [`${needy} ${needy === 1 ? 'needs' : 'need'} you`, 'bad']

@@ -1,6 +1,7 @@
 import Table from 'cli-table3';
 import stringWidth from 'string-width';
 import { printable } from '../credential/name.ts';
+import { cut, cutMiddle, wrap } from './fit.ts';
 import { paint, type Screen, type Tone } from './screen.ts';
 
 export interface Column {
@@ -59,7 +60,7 @@ export function drawTable(
     const lines = columns.map(({ wraps, keepsEnd }, index) => {
       const { text = '' } = row[index] ?? {};
       const width = widths[index] ?? 0;
-      if (wraps) return wrap(text, width, screen);
+      if (wraps) return wrap(text, width, (word) => cut(word, width, screen));
       return [(keepsEnd ? cutMiddle : cut)(text, width, screen)];
     });
     for (let line = 0; line < Math.max(1, ...lines.map(({ length }) => length)); line++) {
@@ -79,45 +80,6 @@ function painted(text: string, cell: Cell | undefined, screen: Screen): string {
     .split(' ')
     .map((word, index) => paint(word, tones[index] ?? 'plain', screen))
     .join(' ');
-}
-
-/** Text cut to a width, at whole characters as people see them. */
-export function cut(text: string, width: number, { unicode }: Pick<Screen, 'unicode'>): string {
-  if (stringWidth(text) <= width) return text;
-  const mark = unicode ? '…' : '~';
-  let kept = '';
-  for (const { segment } of SEGMENTS.segment(text)) {
-    if (stringWidth(kept + segment) > width - 1) break;
-    kept += segment;
-  }
-  return width < 1 ? '' : kept + mark;
-}
-
-/** As `cut`, with the end of the text kept, and as much of its beginning as there is room for. */
-export function cutMiddle(text: string, width: number, screen: Pick<Screen, 'unicode'>): string {
-  if (stringWidth(text) <= width || width < 5) return cut(text, width, screen);
-  let end = '';
-  for (const { segment } of [...SEGMENTS.segment(text)].reverse()) {
-    if (stringWidth(segment + end) > Math.floor(width / 2)) break;
-    end = segment + end;
-  }
-  return cut(text, width - stringWidth(end), screen) + end;
-}
-
-const SEGMENTS = new Intl.Segmenter('en', { granularity: 'grapheme' });
-
-function wrap(text: string, width: number, screen: Screen): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    const longer = line === '' ? word : `${line} ${word}`;
-    if (stringWidth(longer) <= width) line = longer;
-    else {
-      if (line !== '') lines.push(line);
-      line = cut(word, width, screen);
-    }
-  }
-  return [...lines, line];
 }
 
 function widthsFor(columns: readonly Column[], rows: readonly (readonly Cell[])[], most: number): number[] {

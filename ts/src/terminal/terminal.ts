@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { printable } from '../credential/name.ts';
+import { sentences } from '../sync/words.ts';
 import { journalLines, jsonLine, type LogEntry, type LogFields, type LogLevel } from './log-entry.ts';
 
 /** Everything that a command says: to people on stderr, data on stdout. It knows nothing of what it prints. */
@@ -8,8 +9,8 @@ export interface Terminal {
   readonly run: string;
   /** What failed, and what to do next. Printed at every level. */
   error(message: string, remedy?: string, fields?: LogFields): void;
-  /** Printed at every level. */
-  warn(message: string, fields?: LogFields): void;
+  /** What is wrong without being a failure, and what to do, in one line. Printed at every level. */
+  warn(message: string, remedy?: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
   verbose(message: string, fields?: LogFields): void;
   /** A line of a list of checks. Those that are well are left out where little is to be said. */
@@ -25,8 +26,6 @@ export interface Terminal {
   data(text: string): void;
   /** A JSON document, or one of a stream of them, on a line of its own. */
   json(value: unknown): void;
-  /** Why data could not be written (a full disk); undefined if it could, or if its reader went away. */
-  outputError(): Error | undefined;
   /** The same terminal for the next of several runs in one process: with an id of its own. */
   nextRun(): Terminal;
 }
@@ -67,9 +66,7 @@ export function createTerminal(options: TerminalOptions): Terminal {
   // Any value but the empty string, says no-color.org.
   const hasColour = isTTY && !isDumb && !env.NO_COLOR && format === 'human';
   const stderr = guarded(options.stderr, () => undefined);
-  let outputError: Error | undefined;
   const stdout = guarded(options.stdout, (error) => {
-    outputError = error;
     terminal.error(`the output could not be written: ${error.message}`);
   });
   const progress =
@@ -99,9 +96,10 @@ export function createTerminal(options: TerminalOptions): Terminal {
         const line = `${paint(RED, 'error:')} ${printable(message)}`;
         say({ level: 'error', message, remedy, ...fields }, [line, ...remedyLines(remedy)]);
       },
-      warn(message, fields) {
-        const line = `${paint(YELLOW, 'warning:')} ${printable(message)}`;
-        say({ level: 'warning', message, ...fields }, [line]);
+      warn(message, remedy, fields) {
+        const text = remedy === undefined ? message : sentences(message, remedy);
+        const line = `${paint(YELLOW, 'warning:')} ${printable(text)}`;
+        say({ level: 'warning', message, remedy, ...fields }, [line]);
       },
       info: (message, fields) => say({ level: 'info', message, ...fields }, [printable(message)]),
       verbose(message, fields) {
@@ -128,7 +126,6 @@ export function createTerminal(options: TerminalOptions): Terminal {
         // What is escaped for people is valid in JSON in the same form, and a terminal is safe from it.
         stdout(`${printable(JSON.stringify(value ?? null))}\n`);
       },
-      outputError: () => outputError,
       nextRun: () => forRun(newRunId()),
     };
   };
