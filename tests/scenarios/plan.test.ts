@@ -1,7 +1,21 @@
 import { describe, expect, test } from 'vitest';
+import type { Version } from '../../ts/src/credential/version.ts';
 import { STORE_PLACES } from '../../ts/src/sync/model.ts';
 import { type Case, table } from './table.ts';
-import { type Expectation, nameOf, outcomeOf, type Planned, planFor, type World } from './vocabulary.ts';
+import {
+  type Expectation,
+  everywhere,
+  nameOf,
+  outcomeOf,
+  type Planned,
+  planFor,
+  unread,
+  v1,
+  v1disabled,
+  v2,
+  v3,
+  type World,
+} from './vocabulary.ts';
 
 const sections = new Map<string, Case[]>();
 for (const row of table) sections.set(row.section, [...(sections.get(row.section) ?? []), row]);
@@ -44,6 +58,52 @@ test('history that the planner would not ask for changes nothing that it decides
       expect(inWords(outcomeOf(unasked, name)), row.case).toEqual(inWords(outcomeOf(planned, name)));
     }
   }
+});
+
+test('a plan is told by name, however the places were listed', () => {
+  const setup = { places: { auth: v1 } };
+  const { plan } = planFor({ others: { 'b.json': setup, 'a.json': setup, 'c.json': setup } });
+  expect(plan.credentials.map(({ name }) => name)).toEqual(['a.json', 'b.json', 'c.json']);
+});
+
+test('what is written or removed is so on the condition of what was seen, a tombstone too', () => {
+  for (const row of table) {
+    const { plan, snapshot } = planFor(row);
+    for (const { name, actions } of plan.credentials) {
+      const seen = snapshot.credentials.get(name);
+      for (const action of actions) {
+        if ('seen' in action) expect(action.seen, row.case).toBe(seen?.[action.place]);
+        if (action.kind === 'unbury') expect(action.tag, row.case).toBe('tag T');
+      }
+    }
+  }
+});
+
+test('of several changes it is said which was taken whole, and which only gave its tokens', () => {
+  const history = [{ version: v1 }, { version: v3, replaces: [v1] }];
+  const reason = (auth: Version) => {
+    const { plan } = planFor({
+      base: { agreed: v1 },
+      places: { auth, ccs: v1, store: v3, backup: v3 },
+      history,
+    });
+    const decision = plan.credentials[0]?.decision;
+    return decision?.kind === 'spread' ? decision.reason : '';
+  };
+  expect(reason(v2)).toContain('taken is the one from the store and the backup copy');
+  expect(reason(v1disabled)).toContain('merged, with the tokens from the store and the backup copy');
+  expect(reason(v1disabled)).toContain(
+    'changed independently in the store, the backup copy and the auth dir',
+  );
+});
+
+test('a plan is not made of a change whose content was not read', () => {
+  const world = {
+    base: { agreed: v1 },
+    places: { ...everywhere(v1), auth: v2, store: unread(v3) },
+    history: [],
+  };
+  expect(() => planFor(world)).toThrow('without its bytes');
 });
 
 function isOne(value: Case['expect']): value is Expectation {
