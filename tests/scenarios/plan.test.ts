@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import type { Version } from '../../ts/src/credential/version.ts';
-import { STORE_PLACES } from '../../ts/src/sync/model.ts';
+import { STORE_PLACES, winnerId } from '../../ts/src/sync/model.ts';
 import { type Case, table } from './table.ts';
 import {
   type Expectation,
   everywhere,
+  invalid,
   nameOf,
   outcomeOf,
   type Planned,
@@ -69,12 +70,45 @@ test('a plan is told by name, however the places were listed', () => {
 test('what is written or removed is so on the condition of what was seen, a tombstone too', () => {
   for (const row of table) {
     const { plan, snapshot } = planFor(row);
-    for (const { name, actions } of plan.credentials) {
+    for (const { name, decision, actions } of plan.credentials) {
       const seen = snapshot.credentials.get(name);
       for (const action of actions) {
         if ('seen' in action) expect(action.seen, row.case).toBe(seen?.[action.place]);
         if (action.kind === 'unbury') expect(action.tag, row.case).toBe('tag T');
+        if (action.kind === 'bury' && decision.kind === 'delete') {
+          expect(action, row.case).toStrictEqual({
+            kind: 'bury',
+            tombstone: decision.tombstone,
+            reason: decision.reason,
+            ...('over' in decision && { over: decision.over }),
+          });
+        }
       }
+    }
+  }
+});
+
+test('where no credential is written over, that is said', () => {
+  const garbage = { ...everywhere(v1), store: invalid('<html>'), ccs: v2 };
+  const { plan } = planFor({ base: { agreed: v1 }, places: garbage, history: [{ version: v1 }] });
+  const reasons = (plan.credentials[0]?.actions ?? []).flatMap((action) =>
+    action.kind === 'write' ? [[action.place, action.reason.includes('the file in the store')]] : [],
+  );
+  expect(reasons).toEqual([
+    ['store', true],
+    ['backup', false],
+    ['auth', false],
+  ]);
+});
+
+test('no version is counted among those that lost to it', () => {
+  for (const row of table) {
+    for (const { decision } of planFor(row).plan.credentials) {
+      if (decision.kind !== 'spread') continue;
+      expect(
+        decision.losers.map(({ id }) => id),
+        row.case,
+      ).not.toContain(winnerId(decision.winner));
     }
   }
 });

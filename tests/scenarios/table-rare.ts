@@ -308,6 +308,47 @@ const logins: Case[] = [
   },
 ];
 
+const files: Case[] = [
+  {
+    section: 'Other files',
+    case: 'deleted in L while S holds garbage: the garbage is kept aside and goes too',
+    base: { agreed: v1 },
+    places: { ccs: v1, store: invalid('<html>'), backup: v1 },
+    expect: {
+      decision: 'delete',
+      actions: ['keep aside "<html>" in history', 'bury v1', 'remove store', 'remove backup', 'remove ccs'],
+    },
+  },
+  {
+    section: 'Other files',
+    case: 'deleted in L while a file in C is half-written: that is left alone',
+    base: { agreed: v1 },
+    places: { ccs: invalid('{', 120), store: v1, backup: v1 },
+    expect: { decision: 'delete', actions: ['bury v1', 'remove store', 'remove backup'] },
+  },
+  {
+    section: 'Other files',
+    case: 'garbage in L that has stood for just a minute is left alone',
+    base: { agreed: v1 },
+    places: { ...everywhere(v1), auth: invalid('', 60) },
+    expect: { decision: 'spread', winner: v1, actions: [] },
+  },
+  {
+    section: 'Other files',
+    case: 'hydrate keeps nothing of what S holds in its stead, since it replaces nothing there',
+    command: 'hydrate',
+    places: { auth: v2, store: native(v1), backup: native(v1) },
+    history: [],
+    expect: {
+      decision: 'spread',
+      winner: v2,
+      conflict: true,
+      actions: ['write ccs'],
+      pending: ['store', 'backup'],
+    },
+  },
+];
+
 const named = (...all: readonly (readonly [string, Setup])[]) => Object.fromEntries(all);
 const intact: Setup = { base: { agreed: v1 }, places: everywhere(v1) };
 const deletedHere: Setup = { base: { agreed: v1 }, places: { ccs: v1, store: v1, backup: v1 } };
@@ -383,4 +424,12 @@ const guard: Case[] = [
   },
 ];
 
-export const rare: readonly Case[] = [...asked, ...healed, ...chosen, ...leftBehind, ...logins, ...guard];
+export const rare: readonly Case[] = [
+  ...asked,
+  ...healed,
+  ...chosen,
+  ...leftBehind,
+  ...logins,
+  ...files,
+  ...guard,
+];
