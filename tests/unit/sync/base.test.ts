@@ -55,6 +55,11 @@ function run(world: World, outcome: Outcome, change: (entry: BaseEntry) => BaseE
   return { before, after: nextEntry(planned, seen, before, snapshot, all) };
 }
 
+const unrecorded = (entry: BaseEntry): BaseEntry => ({
+  ...entry,
+  agreed: entry.agreed && { ...entry.agreed, recorded: false },
+});
+
 const remembered = (world: World, outcome: Outcome) => run(world, { winner: v2, ...outcome }).after;
 
 describe('after a version went everywhere', () => {
@@ -143,15 +148,21 @@ describe('whether the agreed version is in history', () => {
       base: { agreed: v1 },
       places: { auth: v1, ccs: v1, store: cell, backup: cell },
     });
-    const unknown = (entry: BaseEntry): BaseEntry => ({
-      ...entry,
-      agreed: entry.agreed && { ...entry.agreed, recorded: false },
-    });
     expect(run(same(native(v1)), {}).after?.agreed?.recorded).toBe(true);
-    const learned = run(same(v1), {}, unknown);
+    const learned = run(same(v1), {}, unrecorded);
     expect(learned.after?.agreed).toEqual({ ...learned.before?.agreed, recorded: true });
-    expect(run(same(native(v1)), {}, unknown).after?.agreed?.recorded).toBe(false);
+    expect(run(same(native(v1)), {}, unrecorded).after?.agreed?.recorded).toBe(false);
   });
+});
+
+test('a version that the guard takes from history is there: it need not be put there, and that is remembered', () => {
+  const guarded: World = {
+    base: { agreed: v1 },
+    places: {},
+    deletions: { 'gone1.json': HOUR, 'gone2.json': HOUR },
+  };
+  const { after } = run(guarded, { winner: v1 }, unrecorded);
+  expect(after).toMatchObject({ agreed: { id: v1.id, recorded: true }, at: { auth: v1.id, store: v1.id } });
 });
 
 describe('the base does not run ahead of the places', () => {
