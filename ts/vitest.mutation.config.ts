@@ -7,7 +7,7 @@ export default defineConfig({
   test: {
     include: [
       'tests/scenarios/plan.test.ts',
-      'tests/unit/sync/{rules,base,choice,sequence,proxy-pushes}.test.ts',
+      'tests/unit/sync/{rules,base,choice,sequence,proxy-pushes,expendable}.test.ts',
     ],
     maxWorkers: 1,
   },

@@ -842,6 +842,22 @@ describe('Half-written and invalid files', () => {
   );
 });
 
+describe('Damage', () => {
+  test('a login that was refreshed elsewhere and then taken out of the store by hand is not healed with the old one', async () => {
+    const where = world();
+    const hosts = await agreed(where, ['laptop', 'server'], { [A]: login(1), 'b.json': login(1) });
+    const [laptop, server] = hosts as [Host, Host];
+    server.put('auth', A, login(2));
+    await server.sync();
+    where.store.remove('auths', A);
+    where.store.remove('backup/auths', A);
+    await laptop.sync();
+    expect(where.stored(`auths/${A}`)).toEqual(login(2));
+    await settle(where, hosts);
+    expect(laptop.read('auth', A)).toEqual(login(2));
+  });
+});
+
 describe('Crashes', () => {
   const two = { [A]: login(1), 'b.json': login(1) };
 

@@ -4,6 +4,7 @@
  *
  * To add one, write down what the places hold and what you expect; the words are in `vocabulary.ts`.
  */
+import { rare } from './table-rare.ts';
 import {
   cameBack,
   type Expectation,
@@ -1357,4 +1358,5 @@ export const table: readonly Case[] = [
   ...hydrate,
   ...severalHosts,
   ...twins,
+  ...rare,
 ];

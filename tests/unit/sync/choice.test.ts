@@ -5,17 +5,28 @@ import type { CredentialName } from '../../../ts/src/credential/name.ts';
 import { restoredContent } from '../../../ts/src/credential/restored.ts';
 import { contentOf, type Version, versionOf } from '../../../ts/src/credential/version.ts';
 import { type Choice, chosen } from '../../../ts/src/sync/rules/choice.ts';
-import { inputs, NOW, v1, v2, v3, v4, type World } from '../../scenarios/vocabulary.ts';
+import {
+  DAY,
+  edited,
+  everywhere,
+  inputs,
+  NOW,
+  v1,
+  v2,
+  v3,
+  v4,
+  type World,
+} from '../../scenarios/vocabulary.ts';
 
 const A = 'a.json' as CredentialName;
 const forget: Choice = { kind: 'forget', time: NOW };
 const restore: Choice = { kind: 'restore', version: v1, reason: 'restored on laptop' };
 
-function asked(choice: Choice, world: World) {
+function asked(choice: Choice, world: World, host = 'laptop') {
   const { base, snapshot } = inputs(world);
   const seen = snapshot.credentials.get(A);
   if (!seen) throw new Error('nothing was seen');
-  return chosen(A, choice, seen, base.credentials.get(A), snapshot, 'laptop');
+  return chosen(A, choice, seen, base.credentials.get(A), snapshot, host);
 }
 
 describe('without the store', () => {
@@ -43,6 +54,32 @@ describe('a credential that is forgotten', () => {
 
   test('needs nothing where it is deleted and no place has it', () => {
     expect(asked(forget, { base: { agreed: v2 }, tombstone: v2 })).toBeUndefined();
+  });
+
+  test('is a deletion of its own, over what another host deleted and this one still has', () => {
+    const buried = asked(forget, { base: { agreed: v2 }, tombstone: v2, places: { auth: v2 } });
+    expect(buried).toMatchObject({ kind: 'delete', tag: undefined, over: 'tag T' });
+    expect(asked(forget, { base: { agreed: v2 }, places: { auth: v2 } })).not.toHaveProperty('over');
+  });
+
+  test('counts as fresher than every copy, that of an expiry alone too', () => {
+    const dated = (expired: string) => versionOf({ type: 'claude', access_token: expired, expired });
+    const [early, late] = [dated('2026-11-20T00:00:00Z'), dated('2026-11-21T00:00:00Z')];
+    const decided = asked(forget, { places: { auth: early, ccs: late } });
+    expect(decided).toMatchObject({
+      tombstone: { version: late.id, freshness: { expired: Date.UTC(2026, 10, 21) + 1 } },
+    });
+  });
+
+  test('is forgotten once: a login after that is as good as any', () => {
+    // The deletion of the vocabulary's tombstones.
+    const done: Choice = { kind: 'forget', time: NOW - DAY };
+    const stands: World = { base: { agreed: v2 }, tombstone: v2, places: { auth: v3 } };
+    const ended: World = { base: { buried: { deleted: v2 } }, places: { auth: v3 } };
+    expect(asked(done, stands, 'server')).toBeUndefined();
+    expect(asked(done, ended, 'server')).toBeUndefined();
+    // Another deletion, though of the same moment.
+    expect(asked(done, stands, 'laptop')).toMatchObject({ kind: 'delete' });
   });
 
   test('over an earlier deletion takes with it what that one named, and what this host knew', () => {
@@ -78,6 +115,56 @@ describe('a version that is restored', () => {
         { base: { agreed: v2 }, places: { auth: v2, store: v2, backup: v2 }, history },
       ),
     ).toMatchObject({ kind: 'spread', winner: { version: { id: version.id } } });
+  });
+
+  test('is not held back by a copy that is just as fresh', () => {
+    const version = restored(v1);
+    const noted = edited(version, { note: 'mine' });
+    expect(
+      asked({ ...restore, version }, { base: { agreed: v2 }, places: { auth: noted, store: v2 }, history }),
+    ).toMatchObject({ kind: 'spread', winner: { version: { id: version.id } } });
+  });
+
+  test('is all that is said of it: nothing old was put back, and nothing met', () => {
+    const version = restored(v1);
+    expect(
+      asked({ ...restore, version }, { base: { agreed: v2 }, places: { auth: v2, store: v2 }, history }),
+    ).toEqual({
+      kind: 'spread',
+      winner: { from: 'merge', version },
+      reason: 'restored on laptop',
+      losers: [v2],
+      ends: undefined,
+      stale: false,
+      conflict: false,
+    });
+  });
+
+  test('lives, where the credential had been deleted, and where this host never had it', () => {
+    const version = restored(v1);
+    const deleted: World = { base: { superseded: [v1, v2] }, tombstone: v2, history };
+    expect(asked({ ...restore, version }, deleted)).toMatchObject({ kind: 'spread', ends: { tag: 'tag T' } });
+    expect(asked({ ...restore, version }, { tombstone: v2, history })).toMatchObject({ kind: 'spread' });
+  });
+
+  test('is looked for in history first: it may have been current, and refreshed since', () => {
+    const version = restored(v1);
+    const world: World = { base: { agreed: v2 }, places: { ...everywhere(v2), store: v3 } };
+    expect(asked({ ...restore, version }, world)).toEqual({ kind: 'consult' });
+    const refreshedSince = [
+      ...history,
+      { version, replaces: [v2], arrived: 1 },
+      { version: v3, replaces: [version], arrived: 2 },
+    ];
+    expect(asked({ ...restore, version }, { ...world, history: refreshedSince })).toBeUndefined();
+  });
+
+  test('is restored once: after that the ordinary rules decide', () => {
+    const version = restored(v1);
+    const agreed: World = { base: { agreed: version }, places: { auth: v3, store: v3, backup: v3 } };
+    const arrived: World = { base: { agreed: v2 }, places: { ...everywhere(v2), store: version } };
+    expect(asked({ ...restore, version }, agreed)).toBeUndefined();
+    expect(asked({ ...restore, version }, arrived)).toBeUndefined();
   });
 
   test('gives way to a refresh that came after it was chosen: that would win on every other host', () => {

@@ -3,7 +3,17 @@ import { describe, expect, test } from 'vitest';
 import { nextEntry } from '../../../ts/src/sync/base.ts';
 import type { BaseEntry, CredentialPlan, Snapshot } from '../../../ts/src/sync/model.ts';
 import { effectiveBase, plan } from '../../../ts/src/sync/plan.ts';
-import { edited, inputs, native, optionsOf, v1, v2, v3, type World } from '../../scenarios/vocabulary.ts';
+import {
+  edited,
+  inputs,
+  invalid,
+  native,
+  optionsOf,
+  v1,
+  v2,
+  v3,
+  type World,
+} from '../../scenarios/vocabulary.ts';
 
 function beside(world: World): { plan: CredentialPlan; snapshot: Snapshot; entry: BaseEntry | undefined } {
   const { base, snapshot } = inputs(world);
@@ -51,6 +61,36 @@ describe('beside a proxy that pushes', () => {
     const made = beside({ base, places: { ...all, ccs: v3, store: v2, backup: v2 }, history });
     expect(steps(made)).not.toContain('write auth');
     expect(made.plan.pending).toContain('auth');
+    // The login is safe in history, though nobody may push it now.
+    expect(made.plan.actions).toContainEqual(
+      expect.objectContaining({ kind: 'keep', where: 'history', version: v3 }),
+    );
+  });
+
+  test('nor over a file that the proxy changed and did not push yet', () => {
+    const made = beside({ base, places: { ...all, auth: v2, ccs: v3 }, history });
+    expect(steps(made)).not.toContain('write auth');
+    expect(made.plan.pending).toContain('auth');
+  });
+
+  test('nor over one that is cut short', () => {
+    const made = beside({ base, places: { ...all, auth: invalid('{', 120), ccs: v2 }, history });
+    expect(steps(made)).not.toContain('write auth');
+    expect(made.plan.pending).toContain('auth');
+  });
+
+  test('where the file is missed from the auth dir, and the store has what was there, a login in CCS goes there', () => {
+    const { auth: _, ...others } = all;
+    expect(steps(beside({ base, places: { ...others, ccs: v2 }, history }))).toContain('write auth');
+    // Here another host changed it since, or nobody knows what was there.
+    for (const world of [
+      { base, places: { ccs: v3, store: v2, backup: v2 }, history },
+      { places: { ccs: v2, store: v1, backup: v1 }, history },
+    ] satisfies World[]) {
+      const made = beside(world);
+      expect(steps(made)).not.toContain('write auth');
+      expect(made.plan.pending).toContain('auth');
+    }
   });
 
   test('a deletion is recorded; files go with its next start', () => {
@@ -61,6 +101,12 @@ describe('beside a proxy that pushes', () => {
     expect(steps(made)).toContain('bury');
     expect(steps(made).filter((step) => step.startsWith('remove'))).toEqual([]);
     expect(made.plan.pending).toEqual(['auth', 'store', 'backup']);
+  });
+
+  test('once the proxy has pushed the removal, the backup copy goes too', () => {
+    const made = beside({ base, places: { ccs: v1, backup: v1 }, tombstone: v1, history });
+    expect(steps(made)).toEqual(['remove backup', 'remove ccs']);
+    expect(made.plan.pending).toEqual([]);
   });
 
   test('a file that the proxy puts back after a deletion was put back by no person', () => {

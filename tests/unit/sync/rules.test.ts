@@ -3,9 +3,9 @@ import { describe, expect, test } from 'vitest';
 import type { Freshness } from '../../../ts/src/credential/freshness.ts';
 import type { CredentialName } from '../../../ts/src/credential/name.ts';
 import type { Version, VersionId } from '../../../ts/src/credential/version.ts';
-import type { BaseEntry, CredentialSnapshot, Snapshot } from '../../../ts/src/sync/model.ts';
+import type { BaseEntry, CredentialSnapshot, Decision, Snapshot } from '../../../ts/src/sync/model.ts';
 import { adoptOwnWrite, baseFor, belongs, changeOf } from '../../../ts/src/sync/rules/change.ts';
-import { GUARD_WINDOW_MS, guard } from '../../../ts/src/sync/rules/guard.ts';
+import { GUARD_WINDOW_MS, guard, putBack } from '../../../ts/src/sync/rules/guard.ts';
 import { isStale, wasChosenOver } from '../../../ts/src/sync/rules/stale.ts';
 import { supersededVersions } from '../../../ts/src/sync/rules/superseded.ts';
 import {
@@ -63,6 +63,8 @@ describe('the base belongs to the places that it was made of', () => {
     const { base, snapshot } = given({ base: { agreed: v1 }, without: { auth: 'first join' } });
     expect(baseFor(base, snapshot, A)?.at).toEqual({ ccs: v1.id, store: v1.id, backup: v1.id });
     expect(belongs(base, snapshot, 'auth')).toBe(false);
+    // Nor where the base knows none either: that no marker was there does not make it the same directory.
+    expect(belongs({ ...base, markers: {} }, snapshot, 'auth')).toBe(false);
   });
 
   test('a place that could not be listed keeps its base', () => {
@@ -94,6 +96,43 @@ describe('our own store write, noted ahead of a crash', () => {
   test('is the base where there was none', () => {
     const entry = adopted({ base: { intent: { ...intent, supersedes: [v2, v3] } }, places: { store: v2 } });
     expect(entry).toMatchObject({ at: { store: v2.id }, superseded: [v3.id] });
+  });
+
+  test('is all that is known of a credential of which this host had no base', () => {
+    const { base, snapshot, seen } = given({ base: { intent }, places: { auth: v2, store: v2 } });
+    if (!seen) throw new Error('nothing was seen');
+    const adoptedFirst = {
+      agreed: base.intents.get(A)?.version,
+      at: { auth: v2.id, store: v2.id },
+      tags: {},
+      superseded: [v1.id],
+      unkept: [v1.id],
+      buried: undefined,
+    };
+    expect(adoptOwnWrite(base, snapshot, A, undefined, seen)).toEqual(adoptedFirst);
+    // The login of a name that another host had deleted.
+    const buried = given({ base: { intent }, places: { auth: v2, store: v2 }, tombstone: v1 }).seen;
+    if (!buried) throw new Error('nothing was seen');
+    expect(adoptOwnWrite(base, snapshot, A, undefined, buried)).toEqual(adoptedFirst);
+  });
+
+  test('does not make a directory miss what it held before it was made anew', () => {
+    const entry = adopted({
+      base: { agreed: v1, at: { auth: 'none' }, intent },
+      places: { store: v2, backup: v1 },
+      without: { auth: 'first join' },
+    });
+    expect(entry?.at).toEqual({ ccs: v1.id, store: v2.id, backup: v1.id });
+  });
+
+  test('says nothing more once the base has it', () => {
+    const known: World = { base: { agreed: v2, at: { auth: 'none' }, intent }, places: { store: v2 } };
+    expect(adopted(known)).toEqual(given(known).entry);
+  });
+
+  test('leaves the tags of what else was seen', () => {
+    const entry = adopted({ base: { agreed: v1, intent }, places: { store: v2, backup: v1 } });
+    expect(entry?.tags).toEqual({ store: `tag ${v1.id}`, backup: `tag ${v1.id}` });
   });
 
   test('is forgotten where it did not', () => {
@@ -178,6 +217,8 @@ describe('an old file that was put back', () => {
   test('nor a refresh since the agreement, where the agreed one was dated by a clock that was ahead', () => {
     expect(isStale(v2, agreedOn(fewHoursAhead, Date.UTC(2026, 10, 1)), NOW)).toBe(false);
     expect(isStale(v2, agreedOn(fewHoursAhead, Date.UTC(2026, 10, 3)), NOW)).toBe(true);
+    // v2 was refreshed at that very moment: that is not since.
+    expect(isStale(v2, agreedOn(fewHoursAhead, Date.UTC(2026, 10, 2)), NOW)).toBe(true);
   });
 });
 
@@ -207,6 +248,19 @@ describe('of versions that changed independently, first comes', () => {
       higher,
     );
   });
+});
+
+test('a store that is less fresh than the backup copy does not come last for that among its equals', () => {
+  const [higher, lower] = v1disabled.id > v1noted.id ? [v1disabled, v1noted] : [v1noted, v1disabled];
+  const ordered = inOrder(
+    [
+      { version: lower, places: ['auth'] },
+      { version: higher, places: ['store'] },
+      { version: v2, places: ['backup'] },
+    ],
+    NOW,
+  );
+  expect(ordered.map(({ version }) => version)).toEqual([v2, higher, lower]);
 });
 
 describe('under a tombstone', () => {
@@ -280,6 +334,7 @@ describe('under a tombstone', () => {
     const entry = cleared(HOUR);
     const other = { ...grave, time: grave.time + 1 };
     expect(isSameTombstone(grave, other)).toBe(false);
+    expect(isSameTombstone(grave, { ...grave, version: v3.id })).toBe(false);
     expect(lifeUnder(other, v2, 'auth', undefined, entry, new Set(), NOW)).toBe('dead');
   });
 });
@@ -334,9 +389,59 @@ describe('the guard', () => {
     expect(asked(['a'], ['a', 'b'], [['a', HOUR]])).toBeUndefined();
   });
 
+  test('says nothing of a run that deletes nothing, whatever was deleted before', () => {
+    expect(
+      asked(
+        [],
+        ['c'],
+        [
+          ['a', HOUR],
+          ['b', HOUR],
+        ],
+      ),
+    ).toBeUndefined();
+  });
+
   test('does not count what a person allowed', () => {
     expect(asked(['a', 'b'], ['a', 'b'], [], ['a', 'b'])).toBeUndefined();
     expect(asked(['a', 'b', 'c'], ['a', 'b', 'c'], [], ['a'])).toEqual({ names: ['b', 'c'], total: 3 });
+  });
+});
+
+describe('what the guard puts back', () => {
+  const deletionOf = (version: Version): Decision => ({
+    kind: 'delete',
+    tombstone: tombstone(A, version),
+    tag: undefined,
+    reason: 'deleted from the auth dir',
+  });
+  const after = (decision: Decision, world: World) => {
+    const { seen, entry } = given(world);
+    if (!seen) throw new Error('nothing was seen');
+    return putBack(decision, seen, entry);
+  };
+
+  test('comes from a place that still has it', () => {
+    expect(after(deletionOf(v1), { base: { agreed: v1 }, places: { ccs: v1, store: v1 } })).toMatchObject({
+      kind: 'spread',
+      winner: { from: 'ccs', version: { id: v1.id } },
+    });
+  });
+
+  test('comes from history if none has, and then nothing is replaced', () => {
+    expect(after(deletionOf(v1), { base: { agreed: v1 } })).toEqual({
+      kind: 'spread',
+      winner: { from: 'history', id: v1.id },
+      reason: expect.stringContaining('the mass-deletion guard puts it back'),
+      losers: [],
+      ends: undefined,
+      stale: false,
+      conflict: false,
+    });
+  });
+
+  test('is nothing where nothing was to be deleted', () => {
+    expect(after({ kind: 'nothing' }, { base: { agreed: v1 } })).toEqual({ kind: 'nothing' });
   });
 });
 

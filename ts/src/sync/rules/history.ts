@@ -28,6 +28,10 @@ export function needsHistory(
   now: number,
 ): boolean {
   if (changed.length > 1) return true;
+  // What another host made current meanwhile may have been taken out of the store, and out of the backup copy with it.
+  const outOfStore =
+    entry?.agreed !== undefined && STORE_PLACES.every((place) => seen[place].kind === 'absent');
+  if (outOfStore && changed.length > 0) return true;
   if (changed.length === 1) {
     // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- of that length
     const [candidate] = changed as [Candidate];
@@ -44,5 +48,6 @@ export function needsHistory(
     present.length > 0 ||
     entry?.agreed !== undefined ||
     STORE_PLACES.some((place) => seen[place].kind === 'invalid');
-  return known && !goneHere && !present.some(({ version }) => version.id === entry?.agreed?.id);
+  const held = present.some(({ version }) => version.id === entry?.agreed?.id);
+  return known && !goneHere && (!held || outOfStore);
 }
