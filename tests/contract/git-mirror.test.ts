@@ -129,7 +129,9 @@ test('a directory that may not be written to is named', async () => {
   giveToOrdinaryUser(world.home);
   await chmod(root, 0o500);
   await asOrdinaryUser(() =>
-    expect(mirror(store)).rejects.toMatchObject({ message: expect.stringMatching(/Cannot make a clone in .*mirror \(EACCES\)/) }),
+    expect(mirror(store)).rejects.toMatchObject({
+      message: expect.stringMatching(/Cannot make a clone in .*mirror \(EACCES\)/),
+    }),
   );
   await rm(root, { recursive: true });
 });
