@@ -58,8 +58,8 @@ interface Explanation {
 }
 
 /** Network time, where it is off. */
+/* v8 ignore next -- the tests run on one system at a time */
 const SET_CLOCK =
-  /* v8 ignore next -- the tests run on one system at a time */
   process.platform === 'darwin' ? '`sudo sntp -sS time.apple.com`' : '`sudo timedatectl set-ntp true`';
 const LATER = 'Nothing was lost. It is tried again at the next run.';
 const KEYS = 'Check OBJECTSTORE_ACCESS_KEY and OBJECTSTORE_SECRET_KEY against what the provider shows.';
