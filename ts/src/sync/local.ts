@@ -14,7 +14,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type CredentialName, parseName } from '../credential/name.ts';
 import { parseCredential } from '../credential/version.ts';
-import { errorCode } from '../files/atomic-write.ts';
+import { errorCode, errorWords, hasCode } from '../files/atomic-write.ts';
 import { MAX_OBJECT_BYTES } from '../stores/store.ts';
 import type { LocalPlace, PlaceState, Problem, Sighting } from './model.ts';
 
@@ -133,12 +133,12 @@ export function readLocal(path: string): Sighting {
     if (code === 'ENOENT') return { kind: 'absent' };
     if (code === 'ELOOP' || code === 'EMLINK') return { kind: 'unreadable', reason: 'is a symbolic link' };
     if (code === 'ENXIO') return { kind: 'unreadable', reason: 'is a socket' };
-    return { kind: 'unreadable', reason: `cannot be read (${code ?? String(error)})` };
+    return { kind: 'unreadable', reason: `cannot be read (${errorWords(error)})` };
   }
   try {
     return readDescriptor(descriptor);
   } catch (error) {
-    return { kind: 'unreadable', reason: `cannot be read (${errorCode(error) ?? String(error)})` };
+    return { kind: 'unreadable', reason: `cannot be read (${errorWords(error)})` };
   } finally {
     closeSync(descriptor);
   }
@@ -193,7 +193,7 @@ export function readMarker(directory: string): string | undefined {
     const text = readFileSync(join(directory, MARKER_NAME), 'utf8').trim();
     return /^[0-9a-f-]{36}$/.test(text) ? text : undefined;
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'EISDIR'].includes(errorCode(error) ?? '')) return undefined;
+    if (hasCode(error, 'ENOENT', 'ENOTDIR', 'EISDIR')) return undefined;
     throw error;
   }
 }
@@ -374,5 +374,5 @@ function listingReason(directory: string, error: unknown): string {
     return `its marker ${marker} cannot be read (${code})`;
   if (code === 'ENOTDIR') return `${directory} is not a directory`;
   if (code === 'EACCES' || code === 'EPERM') return `${directory} may not be listed by this user (${code})`;
-  return `${directory} cannot be listed: ${code ?? (error instanceof Error ? error.message : String(error))}`;
+  return `${directory} cannot be listed: ${errorWords(error)}`;
 }
