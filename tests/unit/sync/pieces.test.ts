@@ -280,9 +280,20 @@ describe('a place', () => {
     expect((await listLocal('ccs', directory)).state.kind).toBe('failed');
   });
 
-  test('holds what is of no usual kind, and is not stopped by it', async () => {
-    const { sightings } = await listLocal('auth', '/dev');
-    expect(sightings.size).toBe(0);
+  test.runIf(process.getuid?.() === 0)('holds a device, and is not stopped by it', async () => {
+    mkdirSync(join(root, 'auths'));
+    const made = spawnSync('mknod', [join(root, 'auths/null.json'), 'c', '1', '3']);
+    if (made.status !== 0) return;
+    const { sightings } = await listLocal('auth', join(root, 'auths'));
+    expect([...sightings.values()]).toEqual([{ kind: 'unreadable', reason: 'is not a regular file' }]);
+  });
+
+  test('of a name that is too long in capitals is listed', async () => {
+    const directory = join(root, 'auths');
+    mkdirSync(directory);
+    writeFileSync(join(directory, `${'ŉ'.repeat(120)}.json`), LOGIN);
+    const { state, sightings } = await listLocal('auth', directory);
+    expect([state.kind, sightings.size]).toEqual(['listed', 1]);
   });
 
   test('in which all names are in capitals, or have no letters, folds none', async () => {
@@ -325,10 +336,16 @@ describe('history that is too much', () => {
   const keep = { versions: 1, days: 1 };
   const now = Date.now();
   const absent = { kind: 'absent' } as const;
+  /** The store holds a version that came after all that are in history. */
   const seen: CredentialSnapshot = {
     auth: absent,
     ccs: absent,
-    store: absent,
+    store: {
+      kind: 'version',
+      version: { id: versionId('current'), freshness: {} },
+      tag: 't',
+      recorded: true,
+    },
     backup: absent,
     tombstone: undefined,
     history: undefined,
@@ -370,8 +387,8 @@ describe('history that is too much', () => {
       ...more,
     };
     const memory = state.memory(`history of ${store.location}`);
-    const tidy = (signal?: AbortSignal) =>
-      tidyHistory(keep, snapshotOf(names), store, state, { foundAllInStep: true, signal });
+    const tidy = (signal?: AbortSignal, snapshot = snapshotOf(names)) =>
+      tidyHistory(keep, snapshot, store, state, { foundAllInStep: true, signal });
     return { memory, removed, tidy, dueSince: () => memory.write({ prunedAt: now - 2 * DAY, next: null }) };
   }
 
@@ -405,6 +422,22 @@ describe('history that is too much', () => {
     await tidy();
     expect(removed).toHaveLength(MAX_PRUNED_PER_RUN);
     expect(removed).not.toContain('b.json');
+  });
+
+  test('stays where a tombstone that cannot be read does not tell what is needed', async () => {
+    const { removed, tidy, dueSince } = await tidying(records('a.json', 5), ['a.json']);
+    const damaged = { ...seen, tombstone: { kind: 'invalid', reason: 'is no tombstone' } } as const;
+    await dueSince();
+    await tidy(undefined, { ...snapshotOf([]), credentials: new Map([[A, damaged]]) });
+    expect(removed).toEqual([]);
+  });
+
+  test('goes where nothing is known to have been pruned before', async () => {
+    const more = { pruned: async () => new Map() };
+    const { removed, tidy, dueSince } = await tidying(records('a.json', 2), ['a.json'], more);
+    await dueSince();
+    expect(await tidy()).toEqual(['took 1 old version out of history']);
+    expect(removed).toEqual(['a.json']);
   });
 
   test('that cannot be pruned now stays, and a mistake in the program is one', async () => {

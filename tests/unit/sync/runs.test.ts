@@ -1,13 +1,24 @@
 /** Whole runs that are stopped, kept out, overtaken or given answers that seldom come. */
-import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { CredentialName } from '../../../ts/src/credential/name.ts';
+import { parseCredential } from '../../../ts/src/credential/version.ts';
 import { directoryStore } from '../../../ts/src/stores/directory.ts';
 import { type ReadAnswer, type Reference, type Store, StoreError } from '../../../ts/src/stores/store.ts';
 import { noteNativeProxy } from '../../../ts/src/sync/native-proxy.ts';
 import { type RunEvent, type RunRequest, run } from '../../../ts/src/sync/run.ts';
-import { type Host, login, type World, world } from '../../scenarios/world.ts';
+import { files, type Host, killedAt, login, unreachable, type World, world } from '../../scenarios/world.ts';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../../support/ordinary-user.ts';
 
 const A = 'a.json';
@@ -161,7 +172,6 @@ describe('a run', () => {
     rmSync(join(host.directories.auth, '.cliproxyapi-sync'));
     giveToOrdinaryUser(where.root);
     await asOrdinaryUser(async () => {
-      const { chmodSync } = await import('node:fs');
       chmodSync(host.directories.auth, 0o500);
       expect((await host.run()).problems).toMatchObject([
         { place: 'auth', reason: 'cannot be written (EACCES)' },
@@ -203,7 +213,6 @@ describe('what a run says of files and objects that it cannot use', () => {
     where.store.put('auths', 'huge.json', 'x'.repeat(1024 * 1024 + 1));
     host.put('auth', 'closed.json', login(1));
     symlinkSync('/nowhere', join(host.directories.auth, 'link.json'));
-    const { chmodSync } = await import('node:fs');
     chmodSync(join(host.directories.auth, 'closed.json'), 0);
     giveToOrdinaryUser(where.root);
     const { problems } = await asOrdinaryUser(() => host.run());
@@ -256,11 +265,9 @@ describe('what the store answers', () => {
   });
 
   test('with the same digest for the backup copy as for the object spares reading it', async () => {
-    const { host, where } = await agreed(A);
+    const { where } = await agreed(A);
     where.store.put('auths', 'garbage.json', 'garbage');
     where.store.put('backup/auths', 'garbage.json', 'garbage');
-    const { createHash } = await import('node:crypto');
-    const { readFileSync } = await import('node:fs');
     const reads: string[] = [];
     const withDigests = (store: Store): Store => ({
       ...store,
@@ -295,7 +302,7 @@ describe('what the store answers', () => {
 describe('a version that is to be had out of the store', () => {
   /** A store and a host without its state: what it writes comes out of history. */
   async function healing(): Promise<{ host: Host; where: World }> {
-    const { host, where } = await agreed(A);
+    const { where } = await agreed(A);
     for (const area of ['auths', 'backup/auths'] as const) where.store.remove(area, A);
     const other = where.host('desk');
     return { host: other, where };
@@ -311,12 +318,11 @@ describe('a version that is to be had out of the store', () => {
     ],
   ])('and is %s fails that credential alone, and is had by the next run', async (_, answer, words) => {
     const { host } = await healing();
-    host.put('auth', 'b.json', login(2));
     const report = await host.run({ through: answering(({ area }) => area === 'history', answer) });
     expect(report.results.flatMap(({ failures }) => failures).join()).toMatch(words);
-    expect(host.names('auth')).toEqual(['b.json']);
+    expect(host.names('auth')).toEqual([]);
     await host.sync();
-    expect(host.names('auth')).toEqual([A, 'b.json']);
+    expect(host.names('auth')).toEqual([A]);
   });
 
   test('out of the current object or the backup copy is looked for again where it is another by then', async () => {
@@ -341,6 +347,86 @@ describe('a version that is to be had out of the store', () => {
     await other.sync();
     expect(where.store.names('auths')).toEqual([A]);
   });
+});
+
+describe('a store that answers', () => {
+  test('what nobody asked for is not listened to', async () => {
+    const { host } = await healedByNew();
+    const through = (store: Store): Store => ({
+      ...store,
+      async read(references, receive) {
+        await store.read(references, receive);
+        const asked = references.find(({ area }) => area === 'history');
+        if (asked?.area === 'history')
+          receive({ ...asked, name: 'other.json' as CredentialName }, { kind: 'absent' });
+      },
+    });
+    await host.sync({ through });
+    expect(host.names('auth')).toEqual([A]);
+  });
+
+  test('nothing to a change has broken its contract, and nothing is taken for done', async () => {
+    const { host, where } = await agreed(A);
+    host.put('auth', 'b.json', login(2));
+    const through = (store: Store): Store => ({ ...store, commit: async () => [] });
+    await expect(host.run({ through })).rejects.toThrow(/gave no answer for b\.json/);
+    await host.sync();
+    expect(where.store.names('auths')).toEqual([A, 'b.json']);
+  });
+
+  test('nothing of names of which nothing was pruned is taken at its word', async () => {
+    const { where } = await agreed(A);
+    const other = where.host('desk');
+    other.put('auth', A, login(0));
+    await other.sync({ through: (store) => ({ ...store, pruned: async () => new Map() }) });
+    expect(other.read('auth', A)).toEqual(login(1));
+  });
+
+  async function healedByNew() {
+    const { where } = await agreed(A);
+    for (const area of ['auths', 'backup/auths'] as const) where.store.remove(area, A);
+    return { host: where.host('desk') };
+  }
+});
+
+test('thousands of credentials are read', async () => {
+  const { where } = await agreed(A);
+  for (let count = 0; count < 2_001; count++) where.store.put('auths', `${count}.json`, login(1));
+  const report = await where.host('desk').run({ dryRun: true });
+  expect(report.results).toHaveLength(2_002);
+});
+
+test('what hydrate took as it was found is in history after the next sync', async () => {
+  const { host, where } = await agreed(A);
+  where.store.put('auths', A, login(2));
+  await host.run({ command: 'hydrate' });
+  expect([host.read('auth', A), where.store.history(A)]).toEqual([login(2), [login(1)]]);
+  await host.sync();
+  expect(where.store.history(A)).toContainEqual(login(2));
+});
+
+test('a new login that is deleted right after a run was killed over it stays deleted', async () => {
+  const { host, where } = await agreed('b.json', 'c.json');
+  host.put('auth', A, login(2));
+  await expect(host.run({ through: killedAt('all') })).rejects.toThrow('killed');
+  expect(where.store.names('auths')).toContain(A);
+  host.remove('auth', A);
+  await host.sync();
+  expect([where.store.names('auths'), host.names('ccs')]).toEqual([
+    ['b.json', 'c.json'],
+    ['b.json', 'c.json'],
+  ]);
+});
+
+test('a name that no place knows can be forgotten, on a host without a CCS dir too', async () => {
+  const { where } = await agreed(A);
+  const other = where.host('desk', { ccs: false });
+  await other.sync();
+  const choices = {
+    choose: () => new Map([['x.json' as CredentialName, { kind: 'forget', time: 1 } as const]]),
+  };
+  await other.run({ choices });
+  expect([other.names('auth'), where.store.names('auths')]).toEqual([[A], [A]]);
 });
 
 describe('a store that fails one write', () => {
@@ -439,7 +525,6 @@ test('a CCS dir that may not be written to is named, and the auth dir is brought
   await other.sync();
   host.put('auth', A, login(2));
   await host.sync();
-  const { chmodSync } = await import('node:fs');
   giveToOrdinaryUser(where.root);
   chmodSync(other.directories.ccs, 0o500);
   const report = await asOrdinaryUser(() => other.run());
@@ -450,8 +535,74 @@ test('a CCS dir that may not be written to is named, and the auth dir is brought
   expect(other.read('auth', A)).toEqual(login(2));
 });
 
-test('a login that was chosen by name is planned without the others', async () => {
-  const { host } = await agreed(A);
-  expect((await host.run({ choices: { choose: () => new Map() } })).results).toEqual([]);
-  expect('x.json' as CredentialName).toBe('x.json');
+test('an auth dir that may not be written to is named, and the CCS dir is brought in step', async () => {
+  const { host, where } = await agreed(A);
+  host.put('ccs', A, login(2));
+  giveToOrdinaryUser(where.root);
+  chmodSync(host.directories.auth, 0o500);
+  const report = await asOrdinaryUser(() => host.run());
+  chmodSync(host.directories.auth, 0o700);
+  expect(report.results.flatMap(({ failures }) => failures)).toEqual([
+    expect.stringMatching(/^writing the auth dir failed: .*EACCES/),
+  ]);
+  expect(where.stored(`auths/${A}`)).toEqual(login(2));
+});
+
+test('the guard says of what was chosen by name only what it holds back of that', async () => {
+  const { host } = await agreed(A, 'b.json', 'c.json', 'd.json');
+  const parsed = parseCredential(readFileSync(join(host.directories.auth, A)));
+  if (!parsed.ok) throw new Error(parsed.reason);
+  for (const name of [A, 'b.json', 'c.json']) host.remove('auth', name);
+  const choice = { kind: 'restore', version: parsed.version, reason: 'wanted back' } as const;
+  const choose = () => new Map([[A as CredentialName, choice]]);
+  const { guard } = await host.run({ choices: { choose } });
+  expect(guard === undefined || guard.names).toEqual([A]);
+});
+
+test('a login that was made again in one place comes back into the mirror of a proxy that pushes', async () => {
+  const { host } = await agreed(A, 'b.json');
+  host.remove('auth', A);
+  host.put('ccs', A, login(2));
+  await runOf(host, { permissions: { store: true, proxyPushes: true } });
+  expect(host.read('auth', A)).toEqual(login(2));
+});
+
+test('a host that never saw its store brings its own places in step without it', async () => {
+  const host = world().host('laptop');
+  host.put('ccs', A, login(1));
+  expect((await host.run({ through: unreachable })).exitCode).toBe(75);
+  expect(host.read('auth', A)).toEqual(login(1));
+});
+
+describe('a state', () => {
+  /** Changes what the base notes of a credential that was deleted. */
+  async function withBurial(change: (buried: { tombstone: { name: string }; tag?: string }) => void) {
+    const { host, where } = await agreed(A, 'b.json');
+    host.remove('auth', A);
+    await host.sync();
+    for (const path of files(host.stateDir).filter((each) => each.endsWith('.json'))) {
+      const text = readFileSync(path, 'utf8');
+      if (!text.includes('"buried"')) continue;
+      const content = JSON.parse(text);
+      change(content.credentials[A].buried);
+      writeFileSync(path, JSON.stringify(content));
+    }
+    return { host, where };
+  }
+
+  test('with a deletion under a name that is none is damaged: a first join, and the deletion holds', async () => {
+    const { host } = await withBurial((buried) => {
+      buried.tombstone.name = '../x.json';
+    });
+    expect((await host.run()).problems).toMatchObject([{ place: 'state' }]);
+    expect(host.names('auth')).toEqual(['b.json']);
+  });
+
+  test('with a deletion whose record it has not seen in the store looks at it there', async () => {
+    const { host } = await withBurial((buried) => {
+      delete buried.tag;
+    });
+    await host.sync();
+    expect(host.names('auth')).toEqual(['b.json']);
+  });
 });
