@@ -290,7 +290,7 @@ describe('what the store answers', () => {
     });
     const other = where.host('desk');
     const { problems } = await other.run({ through: withDigests });
-    expect(reads).toEqual(['current a.json', 'current garbage.json']);
+    expect(reads.sort()).toEqual(['current a.json', 'current garbage.json']);
     expect(problems.map(({ subject, place }) => `${place} ${subject}`)).toEqual([
       'store garbage.json',
       'backup garbage.json',
@@ -394,6 +394,17 @@ test('thousands of credentials are read', async () => {
   for (let count = 0; count < 2_001; count++) where.store.put('auths', `${count}.json`, login(1));
   const report = await where.host('desk').run({ dryRun: true });
   expect(report.results).toHaveLength(2_002);
+});
+
+test('a refresh that a proxy put into the store is in history once its backup copy was lost and is back', async () => {
+  const { host, where } = await agreed(A);
+  for (const area of ['auths', 'backup/auths'] as const) where.store.put(area, A, login(2));
+  await host.sync();
+  expect(host.read('auth', A)).toEqual(login(2));
+  where.store.remove('backup/auths', A);
+  await host.sync();
+  expect(where.stored(`backup/auths/${A}`)).toEqual(login(2));
+  expect(where.store.history(A)).toContainEqual(login(2));
 });
 
 test('what hydrate took as it was found is in history after the next sync', async () => {
