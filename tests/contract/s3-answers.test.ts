@@ -419,8 +419,8 @@ describe('the SDK', () => {
   >['response'];
 
   /** A bucket whose answers come from here and not over the network. */
-  function bucketThat(answer: () => Answer, aws = false) {
-    const endpoint = { ...resolveEndpoint(options), aws };
+  function bucketThat(answer: () => Answer, aws = false, region = options.region) {
+    const endpoint = { ...resolveEndpoint({ ...options, region }), aws };
     const client = s3Client(options, endpoint, DEFAULT_TIMEOUTS);
     const paths: string[] = [];
     const bodies: string[] = [];
@@ -463,13 +463,14 @@ describe('the SDK', () => {
   });
 
   test('names the region of a new bucket to AWS alone', async () => {
-    const create = async (aws: boolean) => {
-      const { bucket, bodies } = bucketThat(answering(Readable.from([]), {}), aws);
+    const create = async (aws: boolean, region?: string) => {
+      const { bucket, bodies } = bucketThat(answering(Readable.from([]), {}), aws, region);
       await bucket.create();
       return bodies.join('');
     };
     expect(await create(true)).toMatch(/<LocationConstraint>eu-west-1</);
-    expect(await create(false)).not.toMatch(/LocationConstraint/);
+    for (const region of ['eu-west-1', 'us-east-1'])
+      expect(await create(false, region)).not.toMatch(/LocationConstraint/);
   });
 
   test('hands over no part of an object for the whole', async () => {

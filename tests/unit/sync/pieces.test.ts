@@ -262,9 +262,11 @@ describe('a place', () => {
     });
     chmod(directory, '700');
     symlinkSync('loop', join(root, 'loop'));
-    expect((await listLocal('auth', join(root, 'loop'))).state).toMatchObject({
+    const failed = async (path: string) => (await listLocal('auth', join(root, path))).state;
+    expect(await failed('loop')).toMatchObject({ kind: 'failed', reason: expect.stringMatching(/ELOOP/) });
+    expect(await failed('auths/a.json/below')).toMatchObject({
       kind: 'failed',
-      reason: expect.stringMatching(/ELOOP/),
+      reason: expect.stringMatching(/is not a directory/),
     });
   });
 

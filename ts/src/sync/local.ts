@@ -353,7 +353,7 @@ function pausedNames(ccsDirectory: string): ReadonlySet<CredentialName> {
 function foldsCase(directory: string, sightings: ReadonlyMap<CredentialName, Sighting>): boolean {
   const known = exists(join(directory, MARKER_NAME))
     ? MARKER_NAME
-    : [...sightings.keys()].find((name) => !name.includes('/'));
+    : [...sightings.keys()].find((name) => !name.includes('/') && isAsLongInCapitals(name));
   if (known === undefined) return false;
   // All of them have small letters, those of their ending.
   const swapped = known.toUpperCase();
@@ -361,14 +361,17 @@ function foldsCase(directory: string, sightings: ReadonlyMap<CredentialName, Sig
   return exists(join(directory, swapped));
 }
 
+/** Some letters take more bytes so, and a name may then be longer than any can be. */
+function isAsLongInCapitals(name: string): boolean {
+  return Buffer.byteLength(name.toUpperCase()) === Buffer.byteLength(name);
+}
+
 function exists(path: string): boolean {
   try {
     lstatSync(path);
     return true;
   } catch (error) {
-    // Some letters take more bytes as capitals.
-    /* v8 ignore else -- what fails otherwise failed the listing before */
-    if (hasCode(error, 'ENOENT', 'ENAMETOOLONG')) return false;
+    if (hasCode(error, 'ENOENT')) return false;
     throw error;
   }
 }

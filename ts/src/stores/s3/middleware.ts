@@ -58,7 +58,6 @@ export const omitLocation: PluginOf<CreateBucketCommand> = {
   applyToStack(stack) {
     stack.add(
       (next) => (args) => {
-        /* v8 ignore else -- nor here; the SDK has put it there for every region that is not AWS's first */
         if ('CreateBucketConfiguration' in args.input) delete args.input.CreateBucketConfiguration;
         return next(args);
       },
