@@ -434,6 +434,13 @@ describe('history that is too much', () => {
     expect(removed).toEqual([]);
   });
 
+  test('stays where no place holds anything of a credential: history is all that is left', async () => {
+    const { removed, tidy, dueSince } = await tidying(records('a.json', 5), ['a.json']);
+    await dueSince();
+    await tidy(undefined, { ...snapshotOf([]), credentials: new Map([[A, { ...seen, store: absent }]]) });
+    expect(removed).toEqual([]);
+  });
+
   test('goes where nothing is known to have been pruned before', async () => {
     const more = { pruned: async () => new Map() };
     const { removed, tidy, dueSince } = await tidying(records('a.json', 2), ['a.json'], more);
