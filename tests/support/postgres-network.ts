@@ -47,6 +47,7 @@ export interface NetworkOptions {
 }
 
 const SSL_REQUEST = 80877103;
+const TLS_HANDSHAKE = 0x16;
 
 export async function startPostgresNetwork(
   upstream: number,
@@ -136,6 +137,13 @@ export async function startPostgresNetwork(
 
   const listener = createServer((socket) => {
     track(socket).once('data', (first: Buffer) => {
+      // TLS without asking for it first (`sslnegotiation=direct`).
+      if (tls && first[0] === TLS_HANDSHAKE) {
+        socket.pause();
+        socket.unshift(first);
+        serve(track(new TLSSocket(socket, { isServer: true, ALPNProtocols: ['postgresql'], ...tls })));
+        return;
+      }
       if (first.length !== 8 || first.readInt32BE(4) !== SSL_REQUEST) {
         socket.pause();
         socket.unshift(first);

@@ -107,6 +107,14 @@ test('a proxy that never finishes keeps no one waiting, and its half is given ba
   });
 });
 
+test('a proxy that emptied the old file and never wrote to it has written nothing', async () => {
+  const old = openSync(path, 'r+');
+  hooks.afterRename = () => ftruncateSync(old);
+  expect(await replace()).toEqual({ kind: 'done' });
+  closeSync(old);
+  expect(text()).toBe(NEW);
+});
+
 test('a symbolic link that took the name is neither followed nor replaced', async () => {
   const seen = readLocal(path);
   const elsewhere = join(directory, 'elsewhere');

@@ -77,7 +77,7 @@ async function createByLink(temporary: string, path: string): Promise<void> {
   try {
     linkSync(temporary, path);
   } catch (error) {
-    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(errorCode(error) ?? '')) throw error;
+    if (!hasCode(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK')) throw error;
     if (lstatSync(path, { throwIfNoEntry: false }) !== undefined)
       throw Object.assign(new Error(`EEXIST: file already exists, ${path}`), { code: 'EEXIST' });
     return rename(temporary, path);
@@ -94,7 +94,7 @@ export async function fsyncDirectory(path: string): Promise<void> {
     await directory.sync();
   } catch (error) {
     // Some network and FUSE file systems cannot; they make names durable in their own way, or not at all.
-    if (!['EINVAL', 'ENOTSUP', 'EBADF', 'EISDIR'].includes(errorCode(error) ?? '')) throw error;
+    if (!hasCode(error, 'EINVAL', 'ENOTSUP', 'EBADF', 'EISDIR')) throw error;
   } finally {
     await directory.close();
   }
@@ -137,7 +137,7 @@ async function makeNameDurable(path: string, { birthtimeMs }: Stats): Promise<vo
     await fsyncDirectory(parent);
   } catch (error) {
     // One that may not be read was not made by us.
-    if (!['EACCES', 'EPERM'].includes(errorCode(error) ?? '')) throw error;
+    if (!hasCode(error, 'EACCES', 'EPERM')) throw error;
   }
   return makeNameDurable(parent, await lstat(parent));
 }
@@ -159,6 +159,17 @@ async function directoryStatus(path: string): Promise<Stats | undefined> {
   if (!found.isSymbolicLink()) return found.isDirectory() ? found : undefined;
   await (await open(path, constants.O_RDONLY | constants.O_DIRECTORY)).close();
   return found;
+}
+
+/** Whether it is a system error with one of these codes. */
+export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
+  const code = errorCode(error);
+  return code !== undefined && codes.includes(code);
+}
+
+/** What failed, in short: the code of a system error, the message of any other. */
+export function errorWords(error: unknown): string {
+  return errorCode(error) ?? (error instanceof Error ? error.message : String(error));
 }
 
 /** The code of a system error, such as ENOENT; undefined for any other error. */

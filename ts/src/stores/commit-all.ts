@@ -28,8 +28,8 @@ export async function commitAll(
       ? { kind: 'failed', step: 'keep', error: outage }
       : await commitOne(change);
     outcomes[index] = outcome;
-    if (outage || outcome.kind !== 'failed' || outcome.error.kind !== 'unreachable') return;
-    if (!(await isOfOne(outcome.error))) outage ??= outcome.error;
+    const isNews = !outage && outcome.kind === 'failed' && outcome.error.kind === 'unreachable';
+    if (isNews && !(await isOfOne(outcome.error))) outage ??= outcome.error;
   });
   if (outage && outcomes.every((outcome) => outcome.kind === 'failed')) throw outage;
   return outcomes;

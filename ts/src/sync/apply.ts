@@ -71,6 +71,7 @@ export async function apply(
   const written: Written = { auth: new Map(), ccs: new Map() };
   // What belonged to another directory or store goes from every entry at once, since its marker goes too: else a
   // crash before the last batch would leave files that were never there to be missed, as if they were deleted.
+  /* v8 ignore next -- for what is in the base, baseFor gives something of it */
   const credentials = new Map(
     [...base.credentials].map(([name, entry]) => [name, baseFor(base, snapshot, name) ?? entry]),
   );
@@ -91,6 +92,7 @@ export async function apply(
   const remember = (credential: CredentialPlan, outcome: Outcome) => {
     const { name } = credential;
     const seen = snapshot.credentials.get(name);
+    /* v8 ignore if -- a plan is of its snapshot's credentials */
     if (!seen) return;
     const entry = nextEntry(credential, seen, effectiveBase(base, snapshot, name), snapshot, outcome);
     if (entry) credentials.set(name, entry);

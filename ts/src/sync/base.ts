@@ -104,6 +104,7 @@ export function nextEntry(
     entry,
     snapshot.now,
   );
+  /* v8 ignore if -- what won came with its bytes, or is what was agreed before */
   if (!agreed) return entry;
   const at: Partial<Record<Place, VersionId>> = { ...entry?.at };
   for (const place of PLACES) {

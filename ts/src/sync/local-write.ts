@@ -44,6 +44,7 @@ export async function writeLocal(
         if (!isSame(readLocal(path), seen)) throw new LostRace();
       },
     });
+    /* v8 ignore next -- gone when it was to be opened, and back as it was seen by the last look */
     return old === undefined ? { kind: 'done' } : await lookForLateWrite(old, seen);
   } catch (error) {
     return outcomeOf(error, path);
@@ -65,6 +66,7 @@ export async function removeLocal(
     if (now.kind === 'absent') return { kind: 'done' };
     if (!isSame(now, seen)) return { kind: 'lost' };
     await unlink(path);
+    /* v8 ignore next -- as above */
     return old === undefined ? { kind: 'done' } : await lookForLateWrite(old, seen);
   } catch (error) {
     return outcomeOf(error, path);

@@ -1,7 +1,6 @@
 /** One look at all places, and what the planner makes of it. Writes nothing of its own. */
 import { statSync } from 'node:fs';
 import type { CredentialName } from '../credential/name.ts';
-import { errorCode } from '../files/atomic-write.ts';
 import { type Store, StoreError, type StoreListing, type StoreMarker } from '../stores/store.ts';
 import { EMPTY_BASE } from './base.ts';
 import { busyListing, type LocalListing, listLocal } from './local.ts';
@@ -75,9 +74,7 @@ export async function look(request: LookRequest, state: State, store: Store): Pr
   };
   const [listedStore, auth, ccs] = await Promise.all([
     untilAborted(request.signal, listStore(store, permissions.store && !dryRun)),
-    directories.auth === undefined
-      ? busyListing(request.authBusy ?? '')
-      : listLocal('auth', directories.auth),
+    request.authBusy === undefined ? listLocal('auth', request.authDir) : busyListing(request.authBusy),
     directories.ccs === undefined ? undefined : listLocal('ccs', directories.ccs),
   ]);
   const local = { auth, ccs };
@@ -90,11 +87,11 @@ export async function look(request: LookRequest, state: State, store: Store): Pr
     listing: StoreListing | undefined,
     looks = 1,
   ): Promise<{ snapshot: Snapshot; plan: Plan }> => {
+    /* v8 ignore next -- without a listing there is the error for which there is none */
+    const reason = storeError?.message ?? '';
     const listings = {
       local,
-      store: listing
-        ? ({ kind: 'listed', listing } as const)
-        : ({ kind: 'failed', reason: storeError?.message ?? 'it was not listed' } as const),
+      store: listing ? ({ kind: 'listed', listing } as const) : ({ kind: 'failed', reason } as const),
     };
     const { snapshot: taken, torn } = await takeSnapshot(listings, directories, base, store, now);
     if (listing && torn.length > 0 && looks < MAX_LOOKS) {
@@ -207,7 +204,7 @@ function existing(directory: string | undefined): string | undefined {
   try {
     // One that is there and cannot be looked at is not off: listing it says why.
     return statSync(directory, { throwIfNoEntry: false }) && directory;
-  } catch (error) {
-    return errorCode(error) === 'ENOTDIR' ? undefined : directory;
+  } catch {
+    return directory;
   }
 }

@@ -254,7 +254,10 @@ function lives(
 ): boolean {
   return places.some((place) => {
     const sighting = seen[place];
-    const since = sighting.kind === 'version' ? sighting.since : undefined;
+    const since =
+      sighting.kind === 'version'
+        ? sighting.since
+        : /* v8 ignore next -- a candidate is in places that hold it */ undefined;
     return lifeUnder(tombstone, version, place, since, entry, superseded, now) !== 'dead';
   });
 }
@@ -335,6 +338,7 @@ function changeWords({ places, version }: Candidate, entry: BaseEntry | undefine
 }
 
 function loaded(bytes: Uint8Array | undefined): Uint8Array {
+  /* v8 ignore if -- only what is as the base has it comes without its bytes */
   if (!bytes) throw new Error('a changed version came into the plan without its bytes');
   return bytes;
 }

@@ -77,7 +77,18 @@ export function makeReport(
       : [],
   );
   const pending = planned.flatMap(({ name, pending: places, decision }) =>
-    places.length > 0 ? [{ name, places, reason: 'reason' in decision ? decision.reason : '' }] : [],
+    places.length > 0
+      ? [
+          {
+            name,
+            places,
+            reason:
+              'reason' in decision
+                ? decision.reason
+                : /* v8 ignore next -- what is not decided has nothing pending; the types cannot know */ '',
+          },
+        ]
+      : [],
   );
   const problems = [
     ...(last?.stateProblems ?? []),

@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CredentialName } from '../credential/name.ts';
+import { errorWords } from '../files/atomic-write.ts';
 import { removeTemporaryFiles } from '../files/leftovers.ts';
 import type { Store } from '../stores/store.ts';
 import { apply, type CredentialResult } from './apply.ts';
@@ -238,11 +239,10 @@ async function markLocalPlaces(
     try {
       places[place] = { ...state, marker: await writeMarker(directory) };
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
       problems.push({
         subject: directory,
         place,
-        reason: `cannot be written (${reason})`,
+        reason: `cannot be written (${errorWords(error)})`,
         remedy: 'Give this user the right to write there, or free some space, and run again.',
       });
     }

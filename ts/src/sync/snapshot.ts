@@ -65,6 +65,7 @@ export async function takeSnapshot(
       ? { kind: 'listed', marker: listings.store.listing.marker?.id, folds: false }
       : { kind: 'failed', reason: listings.store.reason };
   const places = {
+    /* v8 ignore next -- an auth dir is always looked at; the type is that of both places */
     auth: listings.local.auth?.state ?? { kind: 'off' as const },
     ccs: listings.local.ccs?.state ?? { kind: 'off' as const },
     store: storeState,
@@ -131,6 +132,7 @@ export async function consultHistory(
   const credentials = new Map(snapshot.credentials);
   for (const name of names) {
     const seen = credentials.get(name);
+    /* v8 ignore else -- a plan asks for what is in its snapshot */
     if (seen)
       credentials.set(name, { ...seen, history: records.get(name) ?? [], pruned: pruned.get(name) ?? [] });
   }
@@ -260,7 +262,7 @@ function knownByDigest(
   const { sighting } = primary;
   return sighting.kind === 'version' || sighting.kind === 'invalid'
     ? { ...sighting, tag: object.tag }
-    : undefined;
+    : /* v8 ignore next -- a digest is that of bytes, which are a version or invalid */ undefined;
 }
 
 function sightingOf(answer: ReadAnswer): Sighting {
@@ -350,6 +352,7 @@ async function confirmGone(
   for (const { place, name } of gone) {
     const directory = directories[place];
     const seen = credentials.get(name);
+    /* v8 ignore if -- what is gone was in the snapshot, in a place that was listed */
     if (directory === undefined || !seen) continue;
     const now = missingNow(place, directory, name, snapshot.places[place]);
     if (now.kind !== 'absent') credentials.set(name, { ...seen, [place]: now });
@@ -367,6 +370,7 @@ function missingNow(
   try {
     if (listed.kind === 'listed' && readMarker(directory) !== listed.marker) return { kind: 'unknown' };
   } catch (error) {
+    /* v8 ignore next -- what the system answers has a code */
     const reason = `is missing, and the directory's marker cannot be read just now (${errorCode(error) ?? String(error)}), so it counts as neither deleted nor there`;
     return { kind: 'unreadable', reason };
   }

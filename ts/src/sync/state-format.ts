@@ -115,6 +115,7 @@ function attempt<T>(text: string, read: (root: Record<string, unknown>) => T): T
     if (root.format !== STATE_FORMAT) return undefined;
     return read(root);
   } catch (error) {
+    /* v8 ignore else -- a mistake in this program */
     if (error instanceof Damaged || error instanceof SyntaxError) return undefined;
     throw error;
   }

@@ -12,7 +12,7 @@ export class Stopped extends Error {}
  */
 export async function untilAborted<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
   if (!signal) return work;
-  let onAbort: (() => void) | undefined;
+  let onAbort = () => {};
   const aborted = new Promise<never>((_, reject) => {
     onAbort = () => reject(new Stopped('the time for this run is up'));
     if (signal.aborted) onAbort();
@@ -22,6 +22,6 @@ export async function untilAborted<T>(signal: AbortSignal | undefined, work: Pro
   try {
     return await Promise.race([work, aborted]);
   } finally {
-    if (onAbort) signal.removeEventListener('abort', onAbort);
+    signal.removeEventListener('abort', onAbort);
   }
 }

@@ -19,7 +19,7 @@ export function placeName(place: Place): string {
 /** "the auth dir and the store" */
 export function placeNames(places: readonly Place[]): string {
   const names = places.map((place) => `the ${placeName(place)}`);
-  return names.length < 2 ? (names[0] ?? 'nowhere') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+  return names.join(', ').replace(/, (?=[^,]*$)/, ' and ');
 }
 
 /** What has a problem, and where: "a.json (auth dir)", or "the auth dir" itself. */

@@ -1,5 +1,5 @@
 import { parseCredential, sha256 } from '../../credential/version.ts';
-import { errorCode } from '../../files/atomic-write.ts';
+import { hasCode } from '../../files/atomic-write.ts';
 import { commitInSteps } from '../commit-all.ts';
 import { historyMetadataKey, metadataBytes } from '../history-metadata.ts';
 import { asideKey, historyKey, objectKey } from '../layout.ts';
@@ -30,7 +30,7 @@ export async function commitInDirectory(
 
 /** A credential `a.json` and one `a.json/b.json` need a file and a folder of one name, also for their tombstones. */
 function sharesName(error: unknown, name: string, root: string): StoreError | undefined {
-  if (!['ENOTDIR', 'EEXIST', 'EISDIR', 'ENOTEMPTY'].includes(errorCode(error) ?? '')) return undefined;
+  if (!hasCode(error, 'ENOTDIR', 'EEXIST', 'EISDIR', 'ENOTEMPTY')) return undefined;
   const above = /^(?<other>.*?\.json)\//.exec(name)?.groups?.other;
   if (above !== undefined) {
     return new StoreError(

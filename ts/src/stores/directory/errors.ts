@@ -1,4 +1,4 @@
-import { errorCode } from '../../files/atomic-write.ts';
+import { errorCode, errorWords } from '../../files/atomic-write.ts';
 import { StoreError } from '../store.ts';
 
 /** A system error as one sentence on what failed on what, and one on what to do. */
@@ -51,7 +51,7 @@ export function fileError(error: unknown, doing: string, root: string): StoreErr
     default:
       return new StoreError(
         'unreachable',
-        message(code ?? (error instanceof Error ? error.message : 'an unknown error')),
+        message(errorWords(error)),
         'Check that the disk is mounted and in order, then run again.',
       );
   }

@@ -20,8 +20,12 @@ const WAIT_MS = 40_000;
  *
  * @throws StoreError `unreachable` if someone else holds it for too long; else what `run` throws.
  */
-export async function withLock<T>(syncDirectory: string, run: (held: HeldLock) => Promise<T>): Promise<T> {
-  const lock = await takeLock(syncDirectory, WAIT_MS);
+export async function withLock<T>(
+  syncDirectory: string,
+  run: (held: HeldLock) => Promise<T>,
+  waitMs = WAIT_MS,
+): Promise<T> {
+  const lock = await takeLock(syncDirectory, waitMs);
   if (!lock) throw busy(syncDirectory);
   try {
     return await run({

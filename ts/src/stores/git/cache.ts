@@ -14,7 +14,7 @@ import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sha256 } from '../../credential/version.ts';
-import { ensureDirectory, errorCode, writeFileAtomically } from '../../files/atomic-write.ts';
+import { ensureDirectory, errorWords, hasCode, writeFileAtomically } from '../../files/atomic-write.ts';
 import { fileError } from '../directory/errors.ts';
 import { StoreError } from '../store.ts';
 import { GLOBAL_CONFIG, gitEnvironment, repositoryConfig, secretEnvironment } from './environment.ts';
@@ -89,7 +89,7 @@ export function gitCache(options: GitOptions, limits: GitLimits, git: GitProgram
     const rubbish = join(directory, `${OLD}${randomUUID()}`);
     await rm(headsFile, { force: true });
     await rename(objects, rubbish).catch((error: unknown) => {
-      if (errorCode(error) !== 'ENOENT') throw error;
+      if (!hasCode(error, 'ENOENT')) throw error;
     });
     // What cannot be removed yet is removed when the next store is opened.
     await rm(rubbish, { recursive: true, force: true }).catch(() => undefined);
@@ -129,7 +129,7 @@ export function gitCache(options: GitOptions, limits: GitLimits, git: GitProgram
       try {
         return (await readFile(join(await open(), name), 'utf8')).trim();
       } catch (error) {
-        throw new CacheDamaged(`${name}: ${errorCode(error)}`);
+        throw new CacheDamaged(`${name}: ${errorWords(error)}`);
       }
     },
 
@@ -144,7 +144,7 @@ export function gitCache(options: GitOptions, limits: GitLimits, git: GitProgram
       await writeFileAtomically(headsFile, Buffer.from(`${JSON.stringify(heads)}\n`), {
         syncDirectory: false,
       }).catch((error: unknown) => {
-        throw errorCode(error) === 'ENOENT'
+        throw hasCode(error, 'ENOENT')
           ? new CacheDamaged('it was removed')
           : fileError(error, 'keep a copy', options.cacheDir);
       });

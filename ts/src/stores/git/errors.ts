@@ -205,7 +205,7 @@ export function lastWords(stderr: string, options: Pick<GitOptions, 'token' | 'u
     .split(/[\r\n]+/)
     .map((line) => line.replace(/^(remote: )?(fatal|error|warning): /i, '$1').trim())
     .filter((line) => line !== '' && !/^(remote:)?\s*$/.test(line));
-  const line = lines.findLast((each) => each.startsWith('remote:')) ?? lines.at(-1) ?? '';
+  const [line = ''] = [lines.findLast((each) => each.startsWith('remote:')) ?? lines.at(-1)];
   return printable(scrub(line.replace(/^remote:\s*/, ''), options)).slice(0, 300);
 }
 
@@ -224,5 +224,5 @@ export function scrub(text: string, { token, username }: Pick<GitOptions, 'token
 export function hostOf(url: string): string {
   if (url.startsWith('/') || url.startsWith('file:')) return 'this machine';
   if (url.includes('://')) return new URL(url).host;
-  return /^(?:[^@]+@)?(\[[^\]]+\]|[^:]+):/.exec(url)?.[1] ?? url;
+  return url.replace(/^(?:[^@]+@)?(\[[^\]]+\]|[^:]+):.*$/s, '$1');
 }

@@ -2,7 +2,7 @@ import type { CredentialName } from '../../credential/name.ts';
 import { configMetadataKey, historyMetadataKey, parseMetadata } from '../history-metadata.ts';
 import { isConfigHistoryKey, parseHistoryKey } from '../layout.ts';
 import type { ConfigRecord, HistoryRecord } from '../store.ts';
-import type { Branch, TreeEntry } from './branches.ts';
+import { type Branch, isFile, type TreeEntry } from './branches.ts';
 import type { Cache } from './cache.ts';
 import { readObjects } from './objects.ts';
 
@@ -50,7 +50,8 @@ async function readAll(
   entries: readonly (TreeEntry | undefined)[],
 ): Promise<ReadonlyMap<string, Uint8Array>> {
   const contents = new Map<string, Uint8Array>();
-  const there = entries.filter((entry) => entry !== undefined);
-  await readObjects(cache, there, (oid, bytes) => contents.set(oid, bytes));
+  // A submodule has no bytes, and must hide nothing that has.
+  const there = entries.filter((entry) => entry !== undefined).filter(isFile);
+  await readObjects(cache, there, ({ oid }, bytes) => contents.set(oid, bytes));
   return contents;
 }

@@ -8,7 +8,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parseName } from '../../credential/name.ts';
 import { parseCredential } from '../../credential/version.ts';
-import { ensureDirectory, errorCode, writeFileAtomically } from '../../files/atomic-write.ts';
+import { ensureDirectory, errorWords, writeFileAtomically } from '../../files/atomic-write.ts';
 import { AREA_PREFIX, CONFIG_KEY } from '../layout.ts';
 import { StoreError } from '../store.ts';
 import { type Branch, isFile, type TreeEntry } from './branches.ts';
@@ -35,15 +35,14 @@ export async function makeMirror(
   const entries = new Map([...files].filter(([, entry]) => isFile(entry)));
   const outdated = new Map<string, TreeEntry>();
   const others: string[] = [];
-  await readEach(entries, cache, async (path, bytes) => {
+  await readEach(entries, cache, async (path, bytes, entry) => {
     const here = await readFile(join(root, path)).catch(() => undefined);
     if (here && Buffer.compare(here, bytes) === 0) return;
     const name = path.startsWith(AREA_PREFIX.current) && path.slice(AREA_PREFIX.current.length);
     const isCredential = name && parseName(name).ok;
     // What is neither ours nor the config the proxy puts there itself.
     if (!isCredential && path !== CONFIG_KEY && here === undefined) return;
-    const entry = entries.get(path);
-    if (entry) outdated.set(path, entry);
+    outdated.set(path, entry);
     if (isCredential && !isSameVersion(here, bytes)) others.push(name);
   });
   if (others.length > 0) return others;
@@ -62,15 +61,8 @@ export async function makeMirror(
   } catch (error) {
     await rm(fresh, { recursive: true, force: true });
     if (error instanceof StoreError) throw error;
-    const reason = errorCode(error) ?? (error instanceof Error ? error.message : String(error));
-    throw new StoreError(
-      'refused',
-      `Cannot make a clone in ${root} (${reason}).`,
-      'Look at that directory.',
-      {
-        cause: error,
-      },
-    );
+    const message = `Cannot make a clone in ${root} (${errorWords(error)}).`;
+    throw new StoreError('refused', message, 'Look at that directory.', { cause: error });
   }
   return [];
 }
@@ -86,14 +78,18 @@ function isSameVersion(here: Uint8Array | undefined, there: Uint8Array): boolean
 async function readEach(
   entries: ReadonlyMap<string, TreeEntry>,
   cache: Cache,
-  receive: (path: string, bytes: Uint8Array) => Promise<void>,
+  receive: (path: string, bytes: Uint8Array, entry: TreeEntry) => Promise<void>,
 ): Promise<void> {
   const contents = new Map<string, Uint8Array>();
   const distinct = new Map([...entries.values()].map((entry) => [entry.oid, entry]));
-  await readObjects(cache, [...distinct.values()], (oid, bytes) => {
+  await readObjects(cache, [...distinct.values()], ({ oid }, bytes) => {
     contents.set(oid, new Uint8Array(bytes));
   });
-  for (const [path, { oid }] of entries) await receive(path, contents.get(oid) ?? new Uint8Array());
+  for (const [path, entry] of entries) {
+    /* v8 ignore next -- what cannot be read has thrown */
+    const bytes = contents.get(entry.oid) ?? new Uint8Array();
+    await receive(path, bytes, entry);
+  }
 }
 
 async function makeRepository(

@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto';
 import { type Cache, CacheDamaged } from './cache.ts';
 
+/** What to read; an object may be asked for more than once. */
+interface Wanted {
+  readonly oid: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
 /** Bytes of objects that are read at once. */
 const CHUNK_BYTES = 8 * 1024 * 1024;
 
@@ -14,35 +21,46 @@ export function blobId(bytes: Uint8Array): string {
  *
  * @throws CacheDamaged if one cannot be read.
  */
-export async function readObjects(
+export async function readObjects<T extends Wanted>(
   cache: Cache,
-  wanted: Iterable<{ readonly oid: string; readonly size: number }>,
-  receive: (oid: string, bytes: Uint8Array) => void,
+  wanted: Iterable<T>,
+  receive: (object: T, bytes: Uint8Array) => void,
 ): Promise<void> {
-  const sizes = new Map([...wanted].map(({ oid, size }) => [oid, size]));
-  let chunk: string[] = [];
+  const objects = new Map([...wanted].map((object) => [object.oid, object]));
+  let chunk: T[] = [];
   let bytes = 0;
   const flush = async () => {
     if (chunk.length > 0) await readChunk(cache, chunk, receive);
     chunk = [];
     bytes = 0;
   };
-  for (const [oid, size] of sizes) {
-    chunk.push(oid);
-    bytes += size;
+  for (const object of objects.values()) {
+    chunk.push(object);
+    bytes += object.size;
     if (bytes > CHUNK_BYTES) await flush();
   }
   await flush();
 }
 
-async function readChunk(
+/** Reads one object that is here. */
+export async function readObject(cache: Cache, wanted: Wanted): Promise<Uint8Array<ArrayBuffer>> {
+  let found = new Uint8Array();
+  await readObjects(cache, [wanted], (_, bytes) => {
+    found = new Uint8Array(bytes);
+  });
+  return found;
+}
+
+async function readChunk<T extends Wanted>(
   cache: Cache,
-  oids: readonly string[],
-  receive: (oid: string, bytes: Uint8Array) => void,
+  objects: readonly T[],
+  receive: (object: T, bytes: Uint8Array) => void,
 ): Promise<void> {
-  const output = await cache.local(['cat-file', '--batch', '--buffer'], [`${oids.join('\n')}\n`]);
+  const names = objects.map(({ oid }) => `${oid}\n`);
+  const output = await cache.local(['cat-file', '--batch', '--buffer'], names);
   let at = 0;
-  for (const oid of oids) {
+  for (const object of objects) {
+    const { oid } = object;
     // `<oid> <type> <size>\n<content>\n`, or `<oid> missing\n`.
     const end = output.indexOf(0x0a, at);
     const [found, , size] = output.subarray(at, end).toString().split(' ');
@@ -51,6 +69,6 @@ async function readChunk(
     at = start + Number(size) + 1;
     if (at > output.length) throw new CacheDamaged(`${oid} is cut short`);
     // Its own memory: the output is dropped.
-    receive(oid, new Uint8Array(output.subarray(start, at - 1)));
+    receive(object, new Uint8Array(output.subarray(start, at - 1)));
   }
 }

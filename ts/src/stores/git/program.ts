@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { pipeline, Readable } from 'node:stream';
-import { errorCode } from '../../files/atomic-write.ts';
+import { errorWords, hasCode } from '../../files/atomic-write.ts';
 import { StoreError } from '../store.ts';
 
 /** Runs git, each time as a process group of its own, so that all of it can be ended. */
@@ -51,12 +51,7 @@ export function gitProgram(program: string): GitProgram {
     run(args, { env, timeoutMs, input, isTooMuch }) {
       if (closed) return Promise.resolve({ code: 128, stdout: Buffer.alloc(0), stderr: '', ended: 'closed' });
       return new Promise((resolve, reject) => {
-        const child = spawn(program, args, {
-          cwd: '/',
-          env,
-          detached: true,
-          stdio: ['pipe', 'pipe', 'pipe'],
-        });
+        const child = start(program, args, env);
         const stdout: Buffer[] = [];
         let stderr = '';
         let ended: GitAnswer['ended'];
@@ -116,6 +111,15 @@ export function gitProgram(program: string): GitProgram {
   };
 }
 
+/** @throws StoreError for what the system answers at once; what it answers later is an `error` of the process. */
+function start(program: string, args: readonly string[], env: GitRunOptions['env']) {
+  try {
+    return spawn(program, args, { cwd: '/', env, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
+  } catch (error) {
+    throw cannotRun(program, error);
+  }
+}
+
 /** To the whole group: git starts others that do the talking. */
 function signal({ pid }: ChildProcess, name: NodeJS.Signals): void {
   if (pid === undefined) return;
@@ -126,9 +130,9 @@ function signal({ pid }: ChildProcess, name: NodeJS.Signals): void {
   }
 }
 
-function cannotRun(program: string, error: Error): StoreError {
-  const code = errorCode(error) ?? error.message;
-  const missing = code === 'ENOENT' || code === 'EACCES' || code === 'ENOTDIR';
+function cannotRun(program: string, error: unknown): StoreError {
+  const code = errorWords(error);
+  const missing = hasCode(error, 'ENOENT', 'EACCES', 'ENOTDIR');
   return new StoreError(
     missing ? 'configuration' : 'unreachable',
     missing

@@ -4,7 +4,7 @@ import { historyMetadataKey } from '../history-metadata.ts';
 import { historyKey, parsePrunedKey, prunedKey } from '../layout.ts';
 import { parsePruned, prunedBytes, withPruned } from '../pruned.ts';
 import type { PruneEntry } from '../store.ts';
-import type { Branch } from './branches.ts';
+import { type Branch, isFile } from './branches.ts';
 import type { Cache } from './cache.ts';
 import type { Draft } from './draft.ts';
 import { readObjects } from './objects.ts';
@@ -46,10 +46,10 @@ export async function readPruned(
   const listed = names ?? [...(records?.files.keys() ?? [])].flatMap((key) => parsePrunedKey(key) ?? []);
   const found = listed.flatMap((name) => {
     const entry = records?.files.get(prunedKey(name));
-    return entry ? [{ ...entry, name }] : [];
+    return entry && isFile(entry) ? [{ ...entry, name }] : [];
   });
   const pruned = new Map<CredentialName, readonly VersionId[]>();
-  await readObjects(cache, found, (oid, bytes) => {
+  await readObjects(cache, found, ({ oid }, bytes) => {
     for (const { name } of found.filter((entry) => entry.oid === oid)) pruned.set(name, parsePruned(bytes));
   });
   return pruned;

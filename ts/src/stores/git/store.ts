@@ -28,7 +28,7 @@ import { draftChange, draftConfig } from './changes.ts';
 import { type ErrorContext, hostOf } from './errors.ts';
 import { readConfigHistory, readHistory } from './history.ts';
 import { makeMirror } from './mirror.ts';
-import { readObjects } from './objects.ts';
+import { readObject, readObjects } from './objects.ts';
 import { DEFAULT_LIMITS, type GitOptions } from './options.ts';
 import { gitProgram } from './program.ts';
 import { draftPrune, readPruned } from './prune.ts';
@@ -111,11 +111,9 @@ export function gitStore(options: GitOptions, memory: StoreMemory): Store {
     if (!entry) return undefined;
     const remembered = recallMarker(memory.read().marker);
     if (remembered?.tag === entry.oid) return remembered.marker;
-    let marker: StoreMarker | undefined;
-    await readObjects(cache, [entry], (_, bytes) => {
-      marker = parseMarker(bytes, `${MARKER_KEY} in ${location}`);
-    });
-    if (marker) await memory.write({ marker: rememberMarker({ marker, tag: entry.oid }) });
+    const bytes = isFile(entry) ? await readObject(cache, entry) : new Uint8Array();
+    const marker = parseMarker(bytes, `${MARKER_KEY} in ${location}`);
+    await memory.write({ marker: rememberMarker({ marker, tag: entry.oid }) });
     return marker;
   }
 
@@ -136,6 +134,7 @@ export function gitStore(options: GitOptions, memory: StoreMemory): Store {
       message: 'Begin the records of cliproxyapi-sync',
       decide: (draft) => draft.create(MARKER_KEY, bytes),
     });
+    /* v8 ignore next -- a write that is done has seen the branches, with a marker in them: its own, or another's */
     return (known && (await readMarker(known))) ?? proposal;
   }
 
@@ -217,11 +216,7 @@ export function gitStore(options: GitOptions, memory: StoreMemory): Store {
             'Remove it, or put the right one there.',
           );
         }
-        let bytes = new Uint8Array();
-        await readObjects(cache, [entry], (_, content) => {
-          bytes = new Uint8Array(content);
-        });
-        return { bytes, tag: entry.oid };
+        return { bytes: await readObject(cache, entry), tag: entry.oid };
       }),
 
     commitConfig: (change) =>
@@ -273,7 +268,7 @@ export function gitStore(options: GitOptions, memory: StoreMemory): Store {
     branches: Branches,
     receive: (reference: Reference, answer: ReadAnswer) => void,
   ): Promise<void> {
-    const wanted = new Map<string, { readonly entry: TreeEntry; readonly references: Reference[] }>();
+    const wanted = new Map<string, TreeEntry & { readonly references: Reference[] }>();
     for (const reference of references) {
       const { area, name } = reference;
       const key = area === 'history' ? historyKey(name, reference.id) : objectKey(area, name);
@@ -287,12 +282,11 @@ export function gitStore(options: GitOptions, memory: StoreMemory): Store {
       } else {
         const same = wanted.get(entry.oid);
         if (same) same.references.push(reference);
-        else wanted.set(entry.oid, { entry, references: [reference] });
+        else wanted.set(entry.oid, { ...entry, references: [reference] });
       }
     }
-    const entries = [...wanted.values()].map(({ entry }) => entry);
-    await readObjects(cache, entries, (oid, bytes) => {
-      for (const reference of wanted.get(oid)?.references ?? []) {
+    await readObjects(cache, wanted.values(), ({ oid, references: sameObject }, bytes) => {
+      for (const reference of sameObject) {
         const isCredential = reference.area === 'current' || reference.area === 'backup';
         const recorded = isCredential && recordedVersion(branches, reference.name, bytes);
         receive(reference, { kind: 'object', bytes, tag: oid, ...recorded });
@@ -341,7 +335,7 @@ function withoutUser(text: string): URL {
 function damaged(directory: string, cause: Error): StoreError {
   return new StoreError(
     'refused',
-    `What git keeps in ${directory} cannot be used: ${printable(cause.message.trim().split('\n').at(-1) ?? '').slice(0, 300)}.`,
+    `What git keeps in ${directory} cannot be used: ${printable(cause.message.trim().replace(/^.*\n/s, '')).slice(0, 300)}.`,
     'Check the disk, and remove that directory: it holds copies alone.',
   );
 }

@@ -75,6 +75,7 @@ export function gitWriter({ cache, context, known, look, pushed, atomic }: Write
       const updates = sides.map((side, index) => ({
         ref: branches.refs[side],
         seen: branches[side]?.commit,
+        /* v8 ignore next -- a commit for each side, or makeCommits has thrown */
         commit: commits[index] ?? '',
       }));
       const outcome = await push(cache, updates, context);
@@ -86,6 +87,7 @@ export function gitWriter({ cache, context, known, look, pushed, atomic }: Write
       }
       for (const [index, side] of sides.entries()) {
         const files = edited(branches[side], edits, side);
+        /* v8 ignore next -- as above */
         branches = { ...branches, [side]: { commit: commits[index] ?? '', files } };
       }
       await pushed(branches);
@@ -188,7 +190,7 @@ async function describe(branches: Branches, cache: Cache): Promise<Infos> {
     return commit === undefined ? [] : [{ side, oid: commit, size: 0 }];
   });
   const infos: Infos = {};
-  await readObjects(cache, heads, (oid, bytes) => {
+  await readObjects(cache, heads, ({ oid }, bytes) => {
     for (const head of heads) if (head.oid === oid) infos[head.side] = parseCommit(bytes);
   });
   return infos;

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { isSocket, type PostgresHost, type PostgresTarget } from '../../settings/postgres-target.ts';
 import { StoreError } from '../store.ts';
-import { isConnectionLost, isWorthAnotherTry, sqlState } from './errors.ts';
+import { isConnectionLost, isWorthAnotherTry, messageOf, sqlState } from './errors.ts';
 import { passwordFor } from './passfile.ts';
 import { type TlsAttempt, tlsAttempts } from './tls.ts';
 
@@ -182,8 +182,8 @@ export function openDatabase(target: PostgresTarget, timeouts: PostgresTimeouts)
         persistently(async (connected) => {
           // One answer for each statement.
           const results: pg.QueryResult<Row> | pg.QueryResult<Row>[] = await connected.query<Row>(text);
-          const last = [results].flat().at(-1);
-          return last?.rows ?? [];
+          /* v8 ignore next -- a text of statements has at least one answer */
+          return [results].flat().at(-1)?.rows ?? [];
         }),
       ),
 
@@ -236,10 +236,7 @@ function defaultHost(port: number): string {
 
 function nameOf(host: PostgresHost): string {
   if (isSocket(host)) return host.host === '' ? 'this machine' : `the socket in ${host.host}`;
+  /* v8 ignore next -- what has neither is a socket */
   const name = host.host || (host.address ?? '');
   return `${name.includes(':') ? `[${name}]` : name}:${host.port}`;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : '';
 }

@@ -260,7 +260,7 @@ const UNFIT = 'Take out of it what is at fault, or log in anew; the other creden
 
 /** Why one credential cannot be the content of a row, though it is kept in history, which holds any bytes. */
 export function contentError(error: unknown, name: string, location: string): StoreError {
-  const code = sqlState(error) ?? '';
+  const code = sqlState(error);
   const because =
     code === '22P05'
       ? 'it has a NUL (\\u0000), or a character that the encoding of the database has not'
@@ -298,7 +298,7 @@ function nodeCode(error: unknown): string | undefined {
   return error instanceof AggregateError ? nodeCode(error.errors[0]) : undefined;
 }
 
-function messageOf(error: unknown): string {
+export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : '';
 }
 

@@ -11,7 +11,9 @@ import { isSocket, type PostgresHost, type PostgresTarget } from '../../settings
 export async function passwordFor(target: PostgresTarget, host: PostgresHost): Promise<string | undefined> {
   if (target.password !== undefined) return target.password;
   const text = await readFile(target.passfile ?? join(homedir(), '.pgpass'), 'utf8').catch(() => '');
-  const name = isSocket(host) ? 'localhost' : host.host || (host.address ?? '');
+  /* v8 ignore next -- what has neither name nor address is a socket */
+  const hostName = host.host || (host.address ?? '');
+  const name = isSocket(host) ? 'localhost' : hostName;
   const wanted = [name, String(host.port), target.database, target.user];
   for (const line of text.split(/\r?\n/)) {
     if (line.startsWith('#')) continue;

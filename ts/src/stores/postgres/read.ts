@@ -58,10 +58,8 @@ async function readSome(
   references: readonly Reference[],
 ): Promise<ReadonlyMap<string, ReadAnswer>> {
   const ids = references.map(({ name }) => name);
-  const values =
-    area === 'history'
-      ? [ids, references.map((reference) => (reference.area === 'history' ? reference.id : ''))]
-      : [ids];
+  const versions = references.flatMap((reference) => (reference.area === 'history' ? [reference.id] : []));
+  const values = area === 'history' ? [ids, versions] : [ids];
   let rows: Row[];
   try {
     rows = await database.query<Row>(reading(schema, area), values);

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { ConnectionOptions } from 'node:tls';
+import { errorWords } from '../../files/atomic-write.ts';
 import { isSocket, type PostgresHost, type PostgresTls } from '../../settings/postgres-target.ts';
 import { StoreError } from '../store.ts';
 
@@ -57,10 +58,9 @@ async function read(path: string, parameter: string): Promise<Buffer> {
   try {
     return await readFile(path);
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
     throw new StoreError(
       'configuration',
-      `Cannot read ${path}, which is the ${parameter} for PostgreSQL: ${code}.`,
+      `Cannot read ${path}, which is the ${parameter} for PostgreSQL: ${errorWords(error)}.`,
       `Check ${parameter} in PGSTORE_DSN, and that this user may read the file.`,
     );
   }

@@ -12,7 +12,7 @@ import { MAX_PARALLEL } from './client.ts';
 import { withDeadline } from './deadline.ts';
 import { directGet } from './direct-get.ts';
 import type { Endpoint } from './endpoint.ts';
-import { codeOf, notS3, statusOf, storeErrorFrom } from './errors.ts';
+import { codeOf, isCode, notS3, statusOf, storeErrorFrom } from './errors.ts';
 import { type ListedKey, type ListingHabits, listKeys } from './listing.ts';
 import { omitLocation, sendHeaders, type WireHeaders, watchGeneration } from './middleware.ts';
 import type { S3Options, S3Timeouts } from './options.ts';
@@ -178,10 +178,7 @@ export function openBucket({ client, options, endpoint, timeouts, habits }: Buck
         await timed((abortSignal) => client.send(command, { abortSignal }));
       } catch (error) {
         // Made by another host at the same moment, or taken by someone else: the next request to it tells.
-        if (
-          ['BucketAlreadyOwnedByYou', 'BucketAlreadyExists', 'OperationAborted'].includes(codeOf(error) ?? '')
-        )
-          return;
+        if (isCode(error, 'BucketAlreadyOwnedByYou', 'BucketAlreadyExists', 'OperationAborted')) return;
         throw failure(error, 'make the bucket');
       }
     },
@@ -195,7 +192,7 @@ function refusalOf(error: unknown, headers: WireHeaders) {
   const status = statusOf(error);
   const code = codeOf(error);
   if (status === 412 || status === 409 || code === 'PreconditionFailed') {
-    return { kind: 'refused', status: status ?? 412 } as const;
+    return { kind: 'refused', status: status === 409 ? 409 : 412 } as const;
   }
   // AWS and Ceph answer so to If-Match on a key that is gone.
   if (status === 404 && code !== 'NoSuchBucket') return { kind: 'refused', status } as const;
@@ -205,5 +202,5 @@ function refusalOf(error: unknown, headers: WireHeaders) {
 
 /** Whether an error is about one object rather than about the access keys or the bucket. */
 function deniesKey(error: unknown): boolean {
-  return ['AccessDenied', 'InvalidObjectState'].includes(codeOf(error) ?? '');
+  return isCode(error, 'AccessDenied', 'InvalidObjectState');
 }

@@ -44,6 +44,12 @@ export function codeOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
+/** Whether it is one of these. */
+export function isCode(error: unknown, ...codes: readonly string[]): boolean {
+  const code = codeOf(error);
+  return code !== undefined && codes.includes(code);
+}
+
 interface Explanation {
   readonly kind: StoreError['kind'];
   /** Why, as the end of a sentence, without its full stop. */
@@ -52,6 +58,7 @@ interface Explanation {
 }
 
 /** Network time, where it is off. */
+/* v8 ignore next -- the tests run on one system at a time */
 const SET_CLOCK =
   process.platform === 'darwin' ? '`sudo sntp -sS time.apple.com`' : '`sudo timedatectl set-ntp true`';
 const LATER = 'Nothing was lost. It is tried again at the next run.';
@@ -71,7 +78,7 @@ function explainConnection(error: unknown, { endpoint }: ErrorContext): Explanat
     remedy,
   });
   // The SDK calls broken connections time-outs too, and keeps Node's code (@smithy/node-http-handler).
-  const timedOut = code === undefined && ['TimeoutError', 'AbortError'].includes(codeOf(error) ?? '');
+  const timedOut = code === undefined && isCode(error, 'TimeoutError', 'AbortError');
   if (timedOut || code === 'ETIMEDOUT') {
     return unreachable(
       `${host} did not answer in time`,
@@ -188,7 +195,8 @@ function explainCode(error: unknown, context: ErrorContext): Explanation | undef
 /** Answers that have nothing but a status to go by: HEAD, and what is no XML. */
 function explainStatus(error: unknown, { endpoint }: ErrorContext): Explanation {
   const status = statusOf(error);
-  const said = `status ${status}${codeOf(error) ? `, ${printable(codeOf(error) ?? '')}` : ''}${serverMessage(error)}`;
+  const code = codeOf(error);
+  const said = `status ${status}${code ? `, ${printable(code)}` : ''}${serverMessage(error)}`;
   if (status === undefined || (status >= 200 && status < 300)) {
     return {
       kind: 'unreachable',

@@ -82,11 +82,11 @@ function encodeWords(text: string, maxBytes: number): string {
   return encoded.trim();
 }
 
-function decodeWords(text: string | undefined): string {
+function decodeWords(text = ''): string {
   try {
-    return decodeURIComponent(text ?? '');
+    return decodeURIComponent(text);
   } catch {
     // Not written by us.
-    return text ?? '';
+    return text;
   }
 }

@@ -99,8 +99,9 @@ async function requestPage(
 async function keyDecoder(parts: ListingParts, page: ListObjectsV2CommandOutput, request: PageRequest) {
   if (page.EncodingType !== 'url') return (key: string) => key;
   const encoded = (page.Contents ?? []).map((object) => object.Key ?? '');
-  if (!encoded.some((key) => key.includes('+'))) return (key: string) => decodeKey(key, 'plus');
-  const sign = parts.habits.plusSign() ?? (await findPlusSign(parts, encoded, request));
+  const example = encoded.find((key) => key.includes('+'));
+  if (example === undefined) return (key: string) => decodeKey(key, 'plus');
+  const sign = parts.habits.plusSign() ?? (await findPlusSign(parts, encoded, example, request));
   return (key: string) => decodeKey(key, sign);
 }
 
@@ -108,6 +109,7 @@ async function keyDecoder(parts: ListingParts, page: ListObjectsV2CommandOutput,
 async function findPlusSign(
   parts: ListingParts,
   encoded: readonly string[],
+  example: string,
   request: PageRequest,
 ): Promise<PlusSign> {
   const all = encoded.join('/');
@@ -117,7 +119,6 @@ async function findPlusSign(
   else {
     const page = await requestPage(parts, { ...request, encoded: false });
     const plain = new Set((page.Contents ?? []).map((object) => object.Key));
-    const example = encoded.find((key) => key.includes('+')) ?? '';
     if (plain.has(decodeKey(example, 'plus'))) sign = 'plus';
     else if (plain.has(decodeKey(example, 'space'))) sign = 'space';
   }

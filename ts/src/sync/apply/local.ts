@@ -43,6 +43,7 @@ export async function writeLocalPlaces(
       if ((action.kind !== 'write' && action.kind !== 'remove') || isStorePlace(action.place)) continue;
       const { place } = action;
       const directory = context.directories[place];
+      /* v8 ignore if -- a place without a directory is not listed, and nothing is planned for it */
       if (directory === undefined) continue;
       touched.add(dirname(localPath(directory, item.plan.name)));
       if (action.kind === 'remove') removals.push({ item, place, directory, action });
@@ -62,6 +63,7 @@ async function writeOne(
   written: Written,
   state: State,
 ): Promise<void> {
+  /* v8 ignore if -- resolveBytes has the winner, or has stopped the item */
   if (!item.winner) return;
   const { bytes } = item.winner;
   const outcome = await writeLocal(directory, item.plan.name, bytes, action.seen);
@@ -78,6 +80,7 @@ async function putBackLateWrite(
 ): Promise<void> {
   if (outcome.kind !== 'late-write' || outcome.sighting.kind !== 'version') return;
   const { bytes } = outcome.sighting.version;
+  /* v8 ignore else -- what was read from a descriptor has its bytes */
   if (bytes) await writeLocal(directory, name, bytes, inItsPlace);
 }
 
@@ -146,9 +149,13 @@ async function settle(item: Work, outcome: LocalOutcome, place: LocalPlace, stat
     case 'late-write': {
       item.changedAgain = true;
       const { sighting } = outcome;
-      if (sighting.kind === 'invalid') await state.keepAside(item.plan.name, sighting.bytes);
-      else if (sighting.version.bytes)
-        await state.keep(item.plan.name, sighting.version.id, sighting.version.bytes);
+      if (sighting.kind === 'invalid') {
+        await state.keepAside(item.plan.name, sighting.bytes);
+        return false;
+      }
+      const { id, bytes } = sighting.version;
+      /* v8 ignore else -- as above */
+      if (bytes) await state.keep(item.plan.name, id, bytes);
       return false;
     }
   }

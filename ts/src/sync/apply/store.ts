@@ -49,6 +49,7 @@ export async function commitToStore(
     if (writes && item.winner)
       intents.set(item.plan.name, intentOf(item.winner, item.seen, item.entry, snapshot.now));
   }
+  /* v8 ignore else -- nothing is planned for a store before it has its marker */
   if (context.storeId !== undefined) await context.state.noteIntents(context.storeId, intents);
   const changes = writing.map((item) => storeChange(item, context.hostName));
   const outcomes = await untilAborted(context.signal, context.store.commit(changes));
@@ -89,6 +90,7 @@ function storeChange({ plan, seen, entry, bytes, winner }: Work, host: string): 
   for (const action of plan.actions) {
     if (action.kind === 'keep' && action.where === 'history') {
       const content = bytes.get(action.version.id);
+      /* v8 ignore else -- resolveBytes has it, or has stopped the item */
       if (content)
         keep.push({
           id: action.version.id,
@@ -112,6 +114,7 @@ function storeChange({ plan, seen, entry, bytes, winner }: Work, host: string): 
     }
     if (action.kind === 'remove' && isStorePlace(action.place)) {
       const tag = tagOf(seen, action.place);
+      /* v8 ignore else -- what was seen there has a tag, or there is nothing to remove */
       if (tag !== undefined) places[action.place] = { kind: 'remove', seen: tag };
     }
   }
@@ -155,6 +158,7 @@ export async function keepOnHost(batch: readonly Work[], state: State): Promise<
 
 async function keepVersionOnHost(item: Work, id: VersionId, state: State): Promise<void> {
   const bytes = item.bytes.get(id);
+  /* v8 ignore else -- resolveBytes has them, or has stopped the item */
   if (bytes) await state.keep(item.plan.name, id, bytes);
 }
 

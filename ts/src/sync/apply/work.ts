@@ -34,6 +34,7 @@ export interface Work {
 /** A credential's plan at the start of its way. */
 export function newWork(plan: CredentialPlan, snapshot: Snapshot, base: Base): Work {
   const seen = snapshot.credentials.get(plan.name);
+  /* v8 ignore if -- a plan is of its snapshot's credentials */
   if (!seen) throw new Error(`${plan.name} is in the plan and not in the snapshot`);
   const entry = effectiveBase(base, snapshot, plan.name);
   const bytes = new Map<VersionId, Uint8Array>();

@@ -56,6 +56,7 @@ export function putBack(
   seen: CredentialSnapshot,
   entry: BaseEntry | undefined,
 ): Decision {
+  /* v8 ignore if -- called for deletions alone; the type is that of all decisions */
   if (decision.kind !== 'delete') return decision;
   if (decision.tag !== undefined) {
     return {
