@@ -53,16 +53,19 @@ export function printEntry(entry: LogEntry, terminal: Terminal): void {
 /** All that a report says, in the order in which a person wants to hear it. */
 export function reportLines(command: string, report: RunReport, dryRun: boolean): readonly ReportLine[] {
   const lines = report.results.flatMap((result) => resultLines(result, dryRun));
-  for (const { name, waitsFor, reason, remedy } of report.held) {
+  for (const { name, waitsFor, reason, remedy } of report.held.slice(0, MOST)) {
     const message = `${name}: left as it is: ${reason}`;
     const fields = { kind: 'held', credential: name, action: 'left as it is', reason } as const;
     if (waitsFor === 'person') lines.push({ level: 'error', message, remedy, ...fields });
     else lines.push({ level: 'warning', message: sentences(message, remedy), ...fields });
   }
-  for (const { subject, place, reason, remedy } of report.problems) {
+  if (report.held.length > MOST) lines.push({ level: 'error', kind: 'held', message: more(report.held) });
+  for (const { subject, place, reason, remedy } of report.problems.slice(0, MOST)) {
     const message = `${subject}${place === 'state' ? '' : ` (${placeName(place)})`} ${reason}. ${remedy}`;
     lines.push({ level: 'warning', kind: 'problem', message, reason, subject });
   }
+  if (report.problems.length > MOST)
+    lines.push({ level: 'warning', kind: 'problem', message: more(report.problems) });
   if (report.guard) {
     const { names, total } = report.guard;
     lines.push({
@@ -101,6 +104,13 @@ export function reportLines(command: string, report: RunReport, dryRun: boolean)
   if (report.exitCode === 0)
     lines.push({ level: 'info', kind: 'summary', message: summary(command, report, dryRun) });
   return lines;
+}
+
+/** A store that holds a hundred thousand bad names fills no journal, run after run. */
+const MOST = 100;
+
+function more(all: readonly unknown[]): string {
+  return `${(all.length - MOST).toLocaleString('en')} more like these; \`--json\` has all of them.`;
 }
 
 const RUN_AGAIN = 'Run it again; `cliproxyapi-sync doctor` says if something is in the way.';
