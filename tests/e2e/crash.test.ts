@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { bundlePath, type Ended, startProgram } from '../support/bundle.ts';
+import { bundlePath, type Ended, ownCache, startProgram } from '../support/bundle.ts';
 import { EMAIL, expectConverged, expectWhole, makeChanges, saved } from './changes.ts';
 import {
   credential,
@@ -126,7 +126,8 @@ function killedAt(home: Home, calls: string, nth: number): Promise<Ended> {
   const inject = ['-e', `inject=${calls}:signal=KILL:when=${nth}`];
   const args = [...strace, ...inject, process.execPath, bundlePath('cliproxyapi-sync'), 'sync'];
   // One thread for files, so that the calls come in an order.
-  return startProgram(STRACE ?? '', args, home, { env: { UV_THREADPOOL_SIZE: '1' } }).ended;
+  const env = { UV_THREADPOOL_SIZE: '1', XDG_CACHE_HOME: ownCache(home.path) };
+  return startProgram(STRACE ?? '', args, home, { env }).ended;
 }
 
 const FILE_CALLS = [
