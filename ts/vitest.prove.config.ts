@@ -13,6 +13,8 @@ const FULL = {
   STORE_FAULTS: 'all',
   /** Runs that are told to end, for each signal and kind of store. */
   SIGNALS: '20',
+  /** Changes beside a real service manager. */
+  SERVICE_CHANGES: '100',
   /** Of eight hosts at one store. */
   HAMMER_SECONDS: '180',
   /** Random texts for each reader. */
@@ -28,11 +30,11 @@ export default defineConfig({
     ...base.test,
     include: [
       'tests/contract/*-faults.test.ts',
-      'tests/e2e/{crash,disk-faults,store-faults,signals,hammer}.test.ts',
-      'tests/e2e/{hostile-store,ignoring-provider,secrets,symptoms}.test.ts',
+      'tests/e2e/{crash,disk-faults,git,native,store-faults,signals,hammer}.test.ts',
+      'tests/e2e/{hostile-store,endless-store,ignoring-provider,secrets,symptoms}.test.ts',
       'tests/e2e/bad-*.test.ts',
       'tests/scenarios/properties.test.ts',
-      'tests/services/{crash,symptoms}.test.ts',
+      'tests/services/{backup,crash,symptoms}.test.ts',
       'tests/unit/fuzz.test.ts',
     ],
     env: Object.fromEntries(Object.entries(FULL).map(([name, all]) => [name, process.env[name] ?? all])),

@@ -3,7 +3,14 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect } from 'vitest';
-import { type BundleName, bundlePath, type Ended, type Home, ownCache, startProgram } from '../support/bundle.ts';
+import {
+  type BundleName,
+  bundlePath,
+  type Ended,
+  type Home,
+  ownCache,
+  startProgram,
+} from '../support/bundle.ts';
 import { type Changes, expectConverged, expectWhole, makeChanges, saved } from './changes.ts';
 import { decent, sync, test, tree, type World } from './world.ts';
 

@@ -150,9 +150,7 @@ describe('a Git store', () => {
     const word = (bytes: Buffer) => bytes.toString().trim();
     const blob = word(git(repository, ['hash-object', '-w', '--stdin'], { input: Buffer.from('{}') }));
     const auths = make(repository, blob);
-    const tree = word(
-      git(repository, ['mktree'], { input: Buffer.from(`040000 tree ${auths}\tauths\n`) }),
-    );
+    const tree = word(git(repository, ['mktree'], { input: Buffer.from(`040000 tree ${auths}\tauths\n`) }));
     const commit = word(git(repository, ['commit-tree', '-m', 'many', tree]));
     git(repository, ['update-ref', 'refs/heads/master', commit]);
     return home;
