@@ -26,7 +26,7 @@ const SECRET = /S3CR3T|admin-secret|:[^:@/]*pass\w*@/i;
 interface Seen {
   /** Command lines of all processes. */
   readonly commands: Set<string>;
-  /** Of those that we started: `git NAME=value`, one for each variable. */
+  /** Of those that we started: `git<tab>NAME=value`, one for each variable. */
   readonly variables: Set<string>;
   /** Files in TMPDIR: `mode path`, or what secret they have. */
   readonly files: Set<string>;
@@ -63,7 +63,7 @@ function lookAt(pid: number | string, isChild: boolean, seen: Seen): void {
     seen.commands.add(command);
     if (isChild)
       for (const variable of readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0'))
-        seen.variables.add(`${command.split(' ')[0]} ${variable}`);
+        seen.variables.add(`${command.split(' ')[0]}\t${variable}`);
     for (const task of readdirSync(`/proc/${pid}/task`))
       for (const child of readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' '))
         if (child !== '') lookAt(child, true, seen);
@@ -120,13 +120,14 @@ describe
       expect([...all.commands].filter((command) => SECRET.test(command))).toEqual([]);
       expect([...all.files]).toEqual([]);
       const told = [...all.variables].filter((variable) => SECRET.test(variable));
-      const names = new Set(told.map((variable) => /^\S+ ([^=]*)=/.exec(variable)?.[1]));
+      const names = new Set(told.map((variable) => /\t([^=]*)=/.exec(variable)?.[1]));
       // The proxy's variables are the proxy's; git's token is git's.
       const whom = kind === 'git' ? ['CLIPROXYAPI_SYNC_GIT_PASSWORD', 'KEY'] : ['KEY'];
       expect([...names].sort()).toEqual(whom);
       if (kind === 'git')
+        // Nothing yet: one that is just becoming another program.
         for (const variable of told.filter((each) => each.includes('GIT_PASSWORD')))
-          expect(variable.split(' ')[0]).toMatch(/git|(^|\/)sh$/);
+          expect(variable.split('\t')[0]).toMatch(/^$|git|(^|\/)sh$/);
     });
   },
 );
