@@ -6,7 +6,7 @@ const listing = (count: number, size: number): ReadonlyMap<string, ListedObject>
   new Map(Array.from({ length: count }, (_, index) => [`${index}.json`, { tag: String(index), size }]));
 
 test('a store of very many logins of the usual size is one', () => {
-  const many = listing(MAX_KEYS, 4_000);
+  const many = listing(MAX_KEYS, 2_500);
   expect(checkArea(many, 'auths/', 'here')).toBe(many);
 });
 
@@ -14,8 +14,8 @@ test('more names than a store may have, or more bytes than a host should take, a
   expect(() => checkArea(listing(MAX_KEYS + 1, 1), 'auths/', 'here')).toThrow(
     'There are more than 100,000 objects below auths/ in here.',
   );
-  expect(() => checkArea(listing(513, MAX_OBJECT_BYTES), 'auths/', 'here')).toThrow(
-    'The objects below auths/ in here have 513 MB together, more than all credentials of anybody.',
+  expect(() => checkArea(listing(257, MAX_OBJECT_BYTES), 'auths/', 'here')).toThrow(
+    'The objects below auths/ in here have 257 MB together, more than all credentials of anybody.',
   );
 });
 

@@ -11,8 +11,8 @@ export const MAX_KEYS = 100_000;
 /** Versions in all of history, with what is known of each. S3, which has to be asked for each, ends at `MAX_KEYS`. */
 export const MAX_HISTORY = 250_000;
 
-/** Bytes of the objects below one prefix, but for those that are too large to be read. */
-const MAX_AREA_BYTES = 512 * 1024 * 1024;
+/** Bytes of the objects below one prefix, but for those that are too large to be read. What is garbage is held in memory. */
+const MAX_AREA_BYTES = 256 * 1024 * 1024;
 
 /** @throws StoreError (refused) if there is more below a prefix than `MAX_KEYS`, or than would fit on a host. */
 export function checkArea(
