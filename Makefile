@@ -5,12 +5,15 @@ TS := ts
 
 NIX := nix --extra-experimental-features 'nix-command flakes'
 
-.PHONY: help demo test prove bench watch-idle bundles docs share check types lint coverage mutation format clean build switch status rollback unswitch dependencies deps-hash
+.PHONY: help demo test prove prove-worlds prove-faults bench watch-idle bundles docs share check types lint coverage mutation format clean build switch status rollback unswitch dependencies deps-hash
 
 help:
 	@echo "make demo      two homes, one store: the main job in half a minute, checked"
 	@echo "make test      all tests"
-	@echo "make prove     random worlds for PROVE_SECONDS (1800): crashes, races, lost state, bad clocks; PROVE_SEED=N replays"
+	@echo "make prove     prove-faults, then prove-worlds; hours, most of them for CRASH_POINTS and STORE_FAULTS"
+	@echo "make prove-worlds   random worlds for PROVE_SECONDS (1800): crashes, races, lost state, bad clocks; PROVE_SEED=N replays"
+	@echo "make prove-faults   kills, failing disks and stores, signals, hammering, hostile input: all, or CRASH_POINTS=60, STORE_FAULTS=60,"
+	@echo "                    SIGNALS=20, HAMMER_SECONDS=180, FUZZ_RUNS=200000, PROPERTY_RUNS=100000"
 	@echo "make bench     figures against the shell scripts' way (BENCH_JSON=file for JSON)"
 	@echo "make watch-idle   what watch costs at rest, in ten minutes"
 	@echo "make bundles   ts/dist/*.mjs"
@@ -51,8 +54,18 @@ demo: bundles $(VENV)/.done
 test: bundles check $(VENV)/.done
 	@cd $(TS) && npx vitest run
 
-prove: $(TS)/node_modules/.package-lock.json
+# Both, whatever the first finds; the last line is the worlds' one. A seed is one of the worlds'.
+prove:
+	@found=0; \
+	if [ -z "$$PROVE_SEED" ]; then $(MAKE) --no-print-directory prove-faults || found=1; fi; \
+	$(MAKE) --no-print-directory prove-worlds || found=1; \
+	exit $$found
+
+prove-worlds: $(TS)/node_modules/.package-lock.json
 	@node $(TS)/node_modules/tsx/dist/cli.mjs tests/model/prove.ts
+
+prove-faults: bundles $(VENV)/.done
+	@cd $(TS) && npx vitest run --config vitest.prove.config.ts
 
 bench: bundles $(VENV)/.done
 	@node $(TS)/node_modules/tsx/dist/cli.mjs tests/bench/bench.ts

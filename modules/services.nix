@@ -182,6 +182,8 @@ let
     ];
     SystemCallErrorNumber = "EPERM";
     UMask = "0077";
+    # A core file of a program that crashed would hold what it had in memory: tokens, keys.
+    LimitCORE = 0;
   };
 
   # What only PID 1 can do; 1.3 with it. In user units these fail to start or do nothing.
@@ -397,6 +399,9 @@ let
       EnvironmentVariables = environment;
       # 077; launchd reads it in decimal.
       Umask = 63;
+      # As LimitCORE above; the hard one, so that no program raises it again.
+      HardResourceLimits.Core = 0;
+      SoftResourceLimits.Core = 0;
     }
     // whenSet (s.logDir != null) {
       StandardOutPath = "${s.logDir}/${name}.log";

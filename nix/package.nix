@@ -64,9 +64,9 @@ stdenv.mkDerivation {
     runHook preInstall
     mkdir -p $out/lib/cliproxyapi-sync
     cp dist/*.mjs $out/lib/cliproxyapi-sync
-    # Without the dashes Node takes an --env-file among our arguments for its own.
+    # Without the dashes Node takes an --env-file among our arguments for its own. A core file would hold tokens.
     install_program() (
-      makeWrapper ${nodejs}/bin/node $out/bin/$1 --prefix PATH : ${git}/bin \
+      makeWrapper ${nodejs}/bin/node $out/bin/$1 --prefix PATH : ${git}/bin --run 'ulimit -c 0' \
         --add-flags "-- $out/lib/cliproxyapi-sync/$2.mjs"
     )
     for program in hydrate backup start cliproxyapi-sync; do install_program $program $program; done

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type HomeStore, makeHome, type RunOptions, startBundle } from '../support/bundle.ts';
+import { type HomeStore, makeHome, ownCache, type RunOptions, startBundle } from '../support/bundle.ts';
 import { findWeed, startSeaweedFs } from '../support/seaweedfs.ts';
 import { writeCredentials } from './credentials.ts';
 
@@ -33,7 +33,7 @@ export async function measureIdle(
     await writeCredentials(home.authDir, 10);
     const watch = startBundle('cliproxyapi-sync', ['watch', ...args], home, {
       node,
-      env,
+      env: { XDG_CACHE_HOME: ownCache(root), ...env },
       timeoutMs: (seconds + 60) * 1000,
     });
     await sleep(5_000);

@@ -212,6 +212,29 @@ describe.skipIf(!s3Server)('when the store fails', () => {
       expect(await store.commit([change('a')])).toEqual([{ kind: 'done', current: tag }]);
     });
 
+    test.each(['current', 'backup'] as const)(
+      'of the %s object that is answered with nothing at all, and did not arrive, is not done: an older one is there',
+      async (area) => {
+        const { store, outside, tag } = await preparedBucket();
+        const key = { current: 'auths/a.json', backup: 'backup/auths/a.json' }[area];
+        spoil({ kind: 'body', body: '' }, { kind: 'PUT', key });
+        const [outcome] = await store.commit([
+          { name: named('a.json'), keep: [], [area]: { kind: 'put', bytes: credential('b'), seen: tag } },
+        ]);
+        expect(outcome).toMatchObject({ kind: 'failed', step: area });
+        expect((await outside.get(key)).bytes).toEqual(credential('a'));
+        // One that did arrive is.
+        proxy.spoil(() => undefined);
+        await outside.put(key, credential('b'));
+        spoil({ kind: 'body', body: '' }, { kind: 'PUT', key });
+        const listed = (await store.list())[area].get('a.json')?.tag;
+        const [again] = await store.commit([
+          { name: named('a.json'), keep: [], [area]: { kind: 'put', bytes: credential('b'), seen: listed } },
+        ]);
+        expect(again).toMatchObject({ kind: 'done' });
+      },
+    );
+
     test('refused with 404, as If-Match on what is gone is by some, is lost', async () => {
       const { store, tag, outside } = await preparedBucket();
       spoil({ kind: 'answer', status: 404, code: 'NoSuchKey' }, { kind: 'PUT', key: 'auths/a.json' });

@@ -233,6 +233,11 @@ describe.each(KINDS)('names, with a store (%s)', (kind) => {
       `${'é'.repeat(125)}.json`,
       'CASE.json',
       'case.json',
+      // One name to the eye, in both forms of Unicode; and what is no file name on Windows alone.
+      'caf\u00e9.json',
+      'cafe\u0301.json',
+      'CON.json',
+      'nul.json',
     ];
     const files = Object.fromEntries(names.map((name) => [name, credential(name)]));
     const laptop = await world.home('laptop');

@@ -3,7 +3,14 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect } from 'vitest';
-import { type BundleName, bundlePath, type Ended, type Home, startProgram } from '../support/bundle.ts';
+import {
+  type BundleName,
+  bundlePath,
+  type Ended,
+  type Home,
+  ownCache,
+  startProgram,
+} from '../support/bundle.ts';
 import { type Changes, expectConverged, expectWhole, makeChanges, saved } from './changes.ts';
 import { decent, sync, test, tree, type World } from './world.ts';
 
@@ -143,6 +150,11 @@ async function runFailing(
 ): Promise<Ended> {
   const command = ['--require', FAILING_DISK, bundlePath(program), ...args];
   return startProgram(process.execPath, command, home, {
-    env: { UV_THREADPOOL_SIZE: '1', FAILING_DISK_ROOT: world.root, ...env },
+    env: {
+      UV_THREADPOOL_SIZE: '1',
+      XDG_CACHE_HOME: ownCache(home.path),
+      FAILING_DISK_ROOT: world.root,
+      ...env,
+    },
   }).ended;
 }

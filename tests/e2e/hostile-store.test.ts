@@ -3,6 +3,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { parseCredential } from '../../ts/src/credential/version.ts';
+import { ownCache } from '../support/bundle.ts';
 import { freshSchema, postgres, postgresServer, schemaFromOutside } from '../support/postgres-outside.ts';
 import {
   credential,
@@ -190,7 +191,12 @@ test('whatever the umask, and wherever: nobody else may read what our programs m
   const server = await world.home('server', { proxy: '/bin/true' });
   await put(home.authDir, { ...credentials('a', 'b', 'c'), 'team/deep/d.json': credential('d') });
   const open = async (each: Home, program: 'sync' | 'hydrate' | 'start') =>
-    done(run(each, 'cliproxyapi-sync', [program], { node: await opener(world) }));
+    done(
+      run(each, 'cliproxyapi-sync', [program], {
+        node: await opener(world),
+        env: { XDG_CACHE_HOME: ownCache(each.path) },
+      }),
+    );
   await open(home, 'sync');
   await open(server, 'hydrate');
   await open(home, 'start');

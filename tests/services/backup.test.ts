@@ -6,13 +6,13 @@ import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { freshBucket, lookInto, type OutsideView, s3Server, server } from '../support/s3.ts';
 import { credential, isThere, makeUser, sleep, type User, until, whyNot } from './user.ts';
 
-/** Changes whose way into the bucket is measured. */
-const CHANGES = 100;
+/** Changes whose way into the bucket is measured; SERVICE_CHANGES=100 for more. */
+const CHANGES = Number(process.env.SERVICE_CHANGES ?? 25);
 /** What a burst is. */
 const BURST = 1000;
 
 /** How many changes come in pairs. */
-const PAIRS = 20;
+const PAIRS = Math.ceil(CHANGES / 5);
 /** A change is in the bucket by then; without the timer, one that was missed never is. */
 const SOON_MS = 5000;
 

@@ -1,13 +1,23 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { findPostgres, type PostgresAddress, startPostgres } from './postgres.ts';
 import { type AccessKeys, findWeed, startSeaweedFs } from './seaweedfs.ts';
 
 /** The real servers, one of each for the whole run; each test makes a bucket or a schema of its own. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const stops = await Promise.all([provideS3(project), providePostgres(project)]);
+  const stops = await Promise.all([provideS3(project), providePostgres(project), shareCache()]);
   return async () => {
     await Promise.all(stops.flatMap((stop) => (stop ? [stop()] : [])));
   };
+}
+
+/** What V8 made of the programs' code, for all homes of this run: the first run in each would compile it anew. */
+async function shareCache(): Promise<() => Promise<void>> {
+  const directory = await mkdtemp(join(tmpdir(), 'cliproxyapi-sync-compiled-'));
+  process.env.TESTS_CACHE_HOME = directory;
+  return () => rm(directory, { recursive: true, force: true });
 }
 
 async function provideS3(project: TestProject): Promise<(() => Promise<void>) | undefined> {

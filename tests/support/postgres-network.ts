@@ -35,7 +35,9 @@ export type Fault =
   /** The connection breaks as soon as the statement has arrived: the server goes on with it, and nobody waits. */
   | 'lost-midway'
   /** Nothing comes back, ever. */
-  | 'silence';
+  | 'silence'
+  /** The server's error with this SQLSTATE, and the statement does not arrive. */
+  | { readonly error: string };
 
 export interface NetworkOptions {
   /** Files of a certificate and its key. Without: `N` to whoever asks for TLS. */
@@ -77,6 +79,8 @@ export async function startPostgresNetwork(
     let started = false;
     /** The text of the statement whose `Sync` is still to come. */
     let text = '';
+    /** What belongs to it, until it is known what becomes of it. */
+    let held: Buffer[] = [];
     let muted = false;
     client.on('data', (chunk: Buffer) => {
       rest = Buffer.concat([rest, chunk]);
@@ -110,6 +114,11 @@ export async function startPostgresNetwork(
         if (type === 'S' || type === 'Q') {
           asked.push(type);
           const fault = rule(text);
+          if (typeof fault === 'object') {
+            held = [];
+            client.write(statementError(fault.error));
+            continue;
+          }
           if (fault === 'lost') {
             client.destroy();
             server.destroy();
@@ -118,14 +127,16 @@ export async function startPostgresNetwork(
           if (fault === 'lost-midway') {
             client.removeAllListeners('close');
             client.destroy();
-            server.end(message);
+            server.end(Buffer.concat([...held, message]));
             return;
           }
           if (fault !== undefined) muted = true;
           // An answer, so it is done.
           if (fault === 'lost-answer') server.once('data', () => client.destroy());
-        }
-        server.write(message);
+          server.write(Buffer.concat([...held, message]));
+          held = [];
+        } else if ('PBDECF'.includes(type)) held.push(message);
+        else server.write(message);
       }
     });
     server.on('data', (chunk) => {
@@ -183,6 +194,14 @@ function startupOf(message: Buffer): Record<string, string> {
   const parameters: Record<string, string> = {};
   for (let index = 0; words[index]; index += 2) parameters[words[index] ?? ''] = words[index + 1] ?? '';
   return parameters;
+}
+
+/** An error, and that the server is ready for the next statement. */
+function statementError(code: string): Buffer {
+  const body = Buffer.from(`SERROR\0VERROR\0C${code}\0Minjected failure\0\0`);
+  const head = Buffer.from('E\0\0\0\0');
+  head.writeInt32BE(body.length + 4, 1);
+  return Buffer.concat([head, body, Buffer.from('Z\0\0\0\u0005I')]);
 }
 
 function errorResponse({ code, message }: { readonly code: string; readonly message: string }): Buffer {

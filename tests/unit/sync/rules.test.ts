@@ -460,4 +460,12 @@ describe('names that one file would hold', () => {
     expect([...twins(seen(true, 'caf\u00e9.json', 'cafe\u0301.json'))]).toHaveLength(2);
     expect([...twins(seen(false, 'User.json', 'user.json'))]).toEqual([]);
   });
+
+  test('as many as a store may hold are all named, and soon', () => {
+    const names = Array.from({ length: 50_000 }, (_, index) => [`n${index}.json`, `N${index}.json`]).flat();
+    const begun = performance.now();
+    expect(twins(seen(true, ...names)).size).toBe(100_000);
+    // One that was compared with all others would take hours.
+    expect(performance.now() - begun).toBeLessThan(5_000);
+  });
 });

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { printable } from '../credential/name.ts';
 import { hasCode } from '../files/atomic-write.ts';
 import { removeOldTemporaryFiles } from '../files/leftovers.ts';
+import { checkArea } from './bounds.ts';
 import { commitAll } from './commit-all.ts';
 import { commitInDirectory, recordedVersion } from './directory/commit.ts';
 import { commitConfigInDirectory, readConfigHistoryFiles } from './directory/config.ts';
@@ -83,7 +84,7 @@ export function directoryStore(options: DirectoryOptions, memory: StoreMemory): 
       if (found.kind !== 'absent')
         listed.set(key.slice(prefix.length), { tag: found.tag, size: sizeOf(found) });
     });
-    return listed;
+    return checkArea(listed, prefix, root);
   }
 
   async function readOne(reference: Reference): Promise<ReadAnswer> {

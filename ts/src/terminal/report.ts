@@ -55,12 +55,14 @@ export function printEntry(entry: LogEntry, terminal: Terminal): void {
 export function reportLines(command: string, report: RunReport, dryRun: boolean): readonly ReportLine[] {
   const lines = report.results.flatMap((result) => resultLines(result, dryRun));
   lines.push(...heldLines(report.held));
-  for (const { subject, place, reason, remedy } of report.problems) {
+  for (const { subject, place, reason, remedy } of report.problems.slice(0, MOST)) {
     const message = `${problemSubject({ subject, place })} ${reason}`;
     const named = parseName(subject);
     const credential = named.ok ? named.name : undefined;
     lines.push({ level: 'warning', kind: 'problem', message, remedy, credential, reason, subject });
   }
+  if (report.problems.length > MOST)
+    lines.push({ level: 'warning', kind: 'problem', message: more(report.problems) });
   if (report.guard) {
     const { names, total } = report.guard;
     lines.push({
@@ -113,10 +115,12 @@ function heldLines(held: RunReport['held']): ReportLine[] {
     action: 'left as it is',
     reason,
   });
+  const forPerson = held.filter(({ waitsFor }) => waitsFor === 'person');
   const waiting = held.filter(({ waitsFor }) => waitsFor === 'store');
   const remedies = [...new Set(waiting.map(({ remedy }) => remedy))];
   return [
-    ...held.filter(({ waitsFor }) => waitsFor === 'person').map(one),
+    ...forPerson.slice(0, MOST).map(one),
+    ...(forPerson.length > MOST ? [{ level: 'error', kind: 'held', message: more(forPerson) } as const] : []),
     ...remedies.flatMap((remedy): ReportLine[] => {
       const same = waiting.filter((each) => each.remedy === remedy);
       if (same.length < 3) return same.map(one);
@@ -124,6 +128,13 @@ function heldLines(held: RunReport['held']): ReportLine[] {
       return [{ level: 'warning', kind: 'held', message, remedy }];
     }),
   ];
+}
+
+/** A store that holds a hundred thousand bad names fills no journal, run after run. */
+const MOST = 100;
+
+function more(all: readonly unknown[]): string {
+  return `${(all.length - MOST).toLocaleString('en')} more like these; \`--json\` has all of them.`;
 }
 
 const RUN_AGAIN = 'Run it again; `cliproxyapi-sync doctor` says if something is in the way.';

@@ -3,12 +3,18 @@ import { type FileHandle, lstat, open, readdir, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path';
 import { sha256 } from '../../credential/version.ts';
 import { ensureDirectory, fsyncDirectory, hasCode, writeFileAtomically } from '../../files/atomic-write.ts';
+import { MAX_HISTORY, MAX_KEYS, tooMany } from '../bounds.ts';
+import { HISTORY_PREFIX } from '../layout.ts';
 import { MAX_OBJECT_BYTES, type Tag } from '../store.ts';
 
 /** Files below one directory by key (`auths/a.json`), none of them reached through a symbolic link. */
 export interface Files {
   readonly root: string;
-  /** The keys of all that is no directory below a prefix that ends in a slash; nothing if it is not there. */
+  /**
+   * The keys of all that is no directory below a prefix that ends in a slash; nothing if it is not there.
+   *
+   * @throws StoreError (refused) if there are more than a store may have.
+   */
   list(prefix: string): Promise<string[]>;
   /** What is at a key now. */
   read(key: string): Promise<FileAnswer>;
@@ -91,6 +97,9 @@ export function filesBelow(root: string): Files {
 
     async list(prefix) {
       const keys: string[] = [];
+      // Of history, two files a version.
+      const most = prefix.startsWith(HISTORY_PREFIX) ? 2 * MAX_HISTORY : MAX_KEYS;
+      let entriesSeen = 0;
       async function walk(parent: string): Promise<void> {
         let entries: Dirent[];
         try {
@@ -100,6 +109,8 @@ export function filesBelow(root: string): Files {
           throw error;
         }
         for (const entry of entries) {
+          // Folders count too: they may be without end.
+          if (++entriesSeen > 2 * most || keys.length > most) throw tooMany(prefix, root, most);
           if (entry.isDirectory()) await walk(`${parent}${entry.name}/`);
           else keys.push(parent + entry.name);
         }

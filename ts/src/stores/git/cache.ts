@@ -13,6 +13,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { printable } from '../../credential/name.ts';
 import { sha256 } from '../../credential/version.ts';
 import { ensureDirectory, errorWords, hasCode, writeFileAtomically } from '../../files/atomic-write.ts';
 import { fileError } from '../directory/errors.ts';
@@ -45,6 +46,11 @@ const MAX_HEADS = 6;
 /** Where git itself would pack, here everything is fetched anew: loose objects are what we wrote, packs what came. */
 const MAX_LOOSE = 12_000;
 const MAX_PACKS = 200;
+/**
+ * Bytes that one call of git on what is here may print: 8 MB of objects, or a listing of all that a store may have. A
+ * tree that has itself in it many times takes no room and lists without end.
+ */
+const MAX_OUTPUT = 96 * 1024 * 1024;
 /** The beginning of the names of what is to be removed. */
 const OLD = 'old-';
 /** From then on nobody is still receiving. Milliseconds. */
@@ -100,9 +106,11 @@ export function gitCache(options: GitOptions, limits: GitLimits, git: GitProgram
       const { code, stdout, stderr, ended } = await git.run(args, {
         env: gitEnvironment(await open(), objects, options),
         timeoutMs: limits.commandMs,
+        maxOutput: MAX_OUTPUT,
         ...(input && { input }),
       });
       if (ended === 'closed') throw interrupted();
+      if (ended === 'too-much') throw endless(options.url);
       if (/No space left on device|Disk quota exceeded/.test(stderr))
         throw fileError(Object.assign(new Error(), { code: 'ENOSPC' }), 'keep a copy', options.cacheDir);
       if (code !== 0) throw new CacheDamaged(`git ${args[0]}: ${stderr || `exit code ${code}`}`);
@@ -220,6 +228,14 @@ function names(folder: string): string[] {
   } catch {
     return [];
   }
+}
+
+function endless(url: string): StoreError {
+  return new StoreError(
+    'refused',
+    `The repository ${printable(url)} lists more files than any store of credentials has.`,
+    'Use a repository that holds credentials alone, or remove what else is there.',
+  );
 }
 
 function interrupted(): StoreError {

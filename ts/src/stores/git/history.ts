@@ -1,6 +1,7 @@
 import type { CredentialName } from '../../credential/name.ts';
+import { MAX_HISTORY, tooMany } from '../bounds.ts';
 import { configMetadataKey, historyMetadataKey, parseMetadata } from '../history-metadata.ts';
-import { isConfigHistoryKey, parseHistoryKey } from '../layout.ts';
+import { HISTORY_PREFIX, isConfigHistoryKey, parseHistoryKey } from '../layout.ts';
 import type { ConfigRecord, HistoryRecord } from '../store.ts';
 import { type Branch, isFile, type TreeEntry } from './branches.ts';
 import type { Cache } from './cache.ts';
@@ -10,6 +11,7 @@ import { readObjects } from './objects.ts';
 export async function readHistory(
   cache: Cache,
   records: Branch | undefined,
+  location: string,
   names?: readonly CredentialName[],
 ): Promise<HistoryRecord[]> {
   const wanted = names && new Set<string>(names);
@@ -18,6 +20,7 @@ export async function readHistory(
     if (!parsed || (wanted && !wanted.has(parsed.name))) return [];
     return [{ ...parsed, metadata: records?.files.get(historyMetadataKey(parsed.name, parsed.id)) }];
   });
+  if (found.length > MAX_HISTORY) throw tooMany(HISTORY_PREFIX, location, MAX_HISTORY);
   const contents = await readAll(
     cache,
     found.map(({ metadata }) => metadata),

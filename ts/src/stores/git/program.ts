@@ -22,6 +22,8 @@ export interface GitRunOptions {
   readonly input?: Iterable<Uint8Array | string>;
   /** Looked at a few times a second: a reason to end it. */
   readonly isTooMuch?: () => boolean;
+  /** Bytes of its output; one that writes more is ended. */
+  readonly maxOutput?: number;
 }
 
 export interface GitAnswer {
@@ -48,7 +50,7 @@ export function gitProgram(program: string): GitProgram {
   let closed = false;
 
   return {
-    run(args, { env, timeoutMs, input, isTooMuch }) {
+    run(args, { env, timeoutMs, input, isTooMuch, maxOutput = Number.POSITIVE_INFINITY }) {
       if (closed) return Promise.resolve({ code: 128, stdout: Buffer.alloc(0), stderr: '', ended: 'closed' });
       return new Promise((resolve, reject) => {
         const child = start(program, args, env);
@@ -78,7 +80,12 @@ export function gitProgram(program: string): GitProgram {
           settle();
           reject(cannotRun(program, error));
         });
-        child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
+        let length = 0;
+        child.stdout.on('data', (chunk: Buffer) => {
+          length += chunk.length;
+          if (length > maxOutput) end('too-much');
+          else stdout.push(chunk);
+        });
         child.stderr.setEncoding('utf8').on('data', (text: string) => {
           stderr = (stderr + text).slice(-MAX_STDERR);
         });

@@ -1,5 +1,6 @@
 import { printable } from '../../credential/name.ts';
 import { parseCredential } from '../../credential/version.ts';
+import { checkArea } from '../bounds.ts';
 import { commitAll } from '../commit-all.ts';
 import { AREA_PREFIX, CONFIG_KEY, historyKey, MARKER_KEY, objectKey } from '../layout.ts';
 import { markerBytes, parseMarker, recallMarker, rememberMarker } from '../marker.ts';
@@ -153,9 +154,9 @@ export function gitStore(options: GitOptions, memory: StoreMemory): Store {
         return {
           present: credentials !== undefined || records !== undefined,
           marker,
-          current: filesBelow(credentials, AREA_PREFIX.current),
-          backup: filesBelow(records, AREA_PREFIX.backup),
-          tombstones: filesBelow(records, AREA_PREFIX.tombstone),
+          current: filesBelow(credentials, AREA_PREFIX.current, location),
+          backup: filesBelow(records, AREA_PREFIX.backup, location),
+          tombstones: filesBelow(records, AREA_PREFIX.tombstone, location),
         };
       }),
 
@@ -195,7 +196,8 @@ export function gitStore(options: GitOptions, memory: StoreMemory): Store {
       }
     },
 
-    history: (names) => withCache(async () => readHistory(cache, (listed ?? (await look())).records, names)),
+    history: (names) =>
+      withCache(async () => readHistory(cache, (listed ?? (await look())).records, location, names)),
 
     async prune(entries) {
       if (entries.length === 0) return 0;
@@ -295,7 +297,11 @@ export function gitStore(options: GitOptions, memory: StoreMemory): Store {
   }
 }
 
-function filesBelow(branch: Branch | undefined, prefix: string): ReadonlyMap<string, ListedObject> {
+function filesBelow(
+  branch: Branch | undefined,
+  prefix: string,
+  location: string,
+): ReadonlyMap<string, ListedObject> {
   const listed = new Map<string, ListedObject>();
   for (const [path, entry] of branch?.files ?? []) {
     if (!path.startsWith(prefix) || PLACEHOLDER.test(path)) continue;
@@ -305,7 +311,7 @@ function filesBelow(branch: Branch | undefined, prefix: string): ReadonlyMap<str
       size: entry.size,
     });
   }
-  return listed;
+  return checkArea(listed, prefix, location);
 }
 
 const PLACEHOLDER = /(^|\/)\.gitkeep$/;

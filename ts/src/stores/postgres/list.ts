@@ -1,3 +1,4 @@
+import { checkArea, MAX_KEYS } from '../bounds.ts';
 import { parseMarker, type RememberedMarker } from '../marker.ts';
 import { type ListedObject, StoreError } from '../store.ts';
 import { AREAS, type Area, bytesOf, type Schema, tagOf } from './areas.ts';
@@ -38,13 +39,17 @@ function listing({ tables }: Schema, found: Found): string {
     if (!found.tables.has(area)) continue;
     const size = `octet_length(${bytesOf(area, 'content')})`;
     parts.push(
-      `SELECT '${area}' AS area, id, ${tagOf(area, 'content')} AS tag, ${size} AS size, NULL::bytea AS content FROM ${tables[area]}`,
+      // One more than there may be says that there are too many.
+      `(SELECT '${area}' AS area, ${SHORT_ID} AS id, ${tagOf(area, 'content')} AS tag, ${size} AS size, NULL::bytea AS content
+       FROM ${tables[area]} LIMIT ${MAX_KEYS + 1})`,
       // A policy that hides rows would make credentials look deleted.
       `SELECT 'hidden', '', '', 0, NULL WHERE row_security_active('${tables[area].replaceAll("'", "''")}')`,
     );
   }
   if (found.tables.has('marker'))
-    parts.push(`SELECT 'marker', id, '', 0, content FROM ${tables.marker} WHERE id = '${MARKER_ID}'`);
+    parts.push(
+      `SELECT 'marker', id, '', 0, substring(content FROM 1 FOR 4096) FROM ${tables.marker} WHERE id = '${MARKER_ID}'`,
+    );
   // Gives nothing; names what later statements need, so that what is missing shows now.
   const needed: Partial<Record<TableKey, string>> = {
     current: 'jsonb_typeof(content) IS NULL AND created_at = updated_at',
@@ -56,6 +61,9 @@ function listing({ tables }: Schema, found: Found): string {
 }
 
 export const MARKER_ID = 'store';
+
+/** What is longer is no name; it is refused as one, and shown, all the same. */
+const SHORT_ID = "CASE WHEN length(id) > 1000 THEN left(id, 990) || '.json' ELSE id END";
 
 function listed(rows: readonly Row[], found: Found, schema: Schema): Listed {
   const objects: Record<Area, Map<string, ListedObject>> = {
@@ -71,6 +79,7 @@ function listed(rows: readonly Row[], found: Found, schema: Schema): Listed {
       marker = markerIn(content ?? new Uint8Array(), schema);
     } else objects[area].set(id, { tag, size });
   }
+  for (const area of AREAS) checkArea(objects[area], schema.tables[area], schema.location);
   return { found, marker, objects };
 }
 

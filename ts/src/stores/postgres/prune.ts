@@ -1,5 +1,6 @@
 import { type CredentialName, parseName } from '../../credential/name.ts';
 import { isVersionId, type VersionId } from '../../credential/version.ts';
+import { MAX_KEYS } from '../bounds.ts';
 import { MAX_PRUNED, type PruneEntry } from '../store.ts';
 import type { Schema } from './areas.ts';
 import type { Database } from './connection.ts';
@@ -38,8 +39,12 @@ export async function readPruned(
 ): Promise<ReadonlyMap<CredentialName, readonly VersionId[]>> {
   try {
     const rows = await database.query<{ readonly name: CredentialName; readonly ids: VersionId[] }>(
-      `SELECT id AS name, array_agg(version ORDER BY position, version) AS ids FROM ${tables.pruned}
-       ${names ? 'WHERE id = ANY($1::text[])' : ''} GROUP BY id`,
+      // The later ones, as pruning itself keeps them.
+      `SELECT id AS name, array_agg(version ORDER BY position, version) AS ids FROM (
+         SELECT id, version, position, row_number() OVER (PARTITION BY id ORDER BY position DESC) AS back
+         FROM ${tables.pruned}
+         WHERE length(id) < 1000 AND length(version) = 64 ${names ? 'AND id = ANY($1::text[])' : ''}
+       ) AS p WHERE back <= ${MAX_PRUNED} GROUP BY id LIMIT ${MAX_KEYS}`,
       names ? [names] : [],
     );
     return new Map(

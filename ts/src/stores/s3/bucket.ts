@@ -103,9 +103,32 @@ export function openBucket({ client, options, endpoint, timeouts, habits }: Buck
     }
   }
 
+  async function get(key: string): Promise<GetAnswer> {
+    try {
+      return await timed(
+        async (signal) =>
+          (await readDirectly(() => direct(key, signal))) ??
+          (await readObject(client, { bucket: name, key, location }, signal)),
+      );
+    } catch (error) {
+      if (codeOf(error) === 'NoSuchBucket') return { kind: 'no-bucket' };
+      if (statusOf(error) === 404) return { kind: 'absent' };
+      const stated = failure(error, `read ${printable(key)}`);
+      if (deniesKey(error)) return { kind: 'denied', error: stated };
+      throw stated;
+    }
+  }
+
+  /** The tag of an object with these bytes; undefined if there is none, or one with others. */
+  async function tagOfBytes(key: string, bytes: Uint8Array): Promise<Tag | undefined> {
+    const found = await get(key);
+    return found.kind === 'object' && Buffer.compare(found.bytes, bytes) === 0 ? found.tag : undefined;
+  }
+
   return {
     location,
     head,
+    get,
 
     async list(prefix, delimiter) {
       try {
@@ -113,22 +136,6 @@ export function openBucket({ client, options, endpoint, timeouts, habits }: Buck
       } catch (error) {
         if (codeOf(error) === 'NoSuchBucket') return undefined;
         throw failure(error, `list ${prefix}`);
-      }
-    },
-
-    async get(key) {
-      try {
-        return await timed(
-          async (signal) =>
-            (await readDirectly(() => direct(key, signal))) ??
-            (await readObject(client, { bucket: name, key, location }, signal)),
-        );
-      } catch (error) {
-        if (codeOf(error) === 'NoSuchBucket') return { kind: 'no-bucket' };
-        if (statusOf(error) === 404) return { kind: 'absent' };
-        const stated = failure(error, `read ${printable(key)}`);
-        if (deniesKey(error)) return { kind: 'denied', error: stated };
-        throw stated;
       }
     },
 
@@ -144,8 +151,8 @@ export function openBucket({ client, options, endpoint, timeouts, habits }: Buck
       const generation = watchGeneration(command);
       try {
         const { ETag } = await timed((abortSignal) => client.send(command, { abortSignal }));
-        // What answers without an ETag may be no S3 server at all: look whether the object is there.
-        const tag = ETag === undefined ? (await head(key))?.tag : tagOf(ETag);
+        // What answers without an ETag may be no S3 server at all: look whether the object is there, and not an older one.
+        const tag = ETag === undefined ? await tagOfBytes(key, bytes) : tagOf(ETag);
         if (tag === undefined) throw notS3(location);
         return { kind: 'written', tag, ...generation() };
       } catch (error) {

@@ -1,10 +1,8 @@
 import { ListObjectsV2Command, type ListObjectsV2CommandOutput, type S3Client } from '@aws-sdk/client-s3';
+import { MAX_KEYS, tooMany } from '../bounds.ts';
 import { StoreError, type Tag } from '../store.ts';
 import { notS3 } from './errors.ts';
 import { tagOf } from './tag.ts';
-
-/** More keys than this below one prefix are no credentials; bounds memory. */
-export const MAX_KEYS = 100_000;
 
 /** Pages may come short or empty; more of them than this means that they will not end. */
 const MAX_PAGES = 2_000;
@@ -63,7 +61,7 @@ export async function listKeys(
       const size = object.Size ?? 0;
       keys.push({ key, tag: tagOf(object.ETag), size, modified: object.LastModified?.getTime() ?? 0 });
     }
-    if (keys.length > MAX_KEYS || pages > MAX_PAGES) throw tooMany(parts.location, prefix);
+    if (keys.length > MAX_KEYS || pages > MAX_PAGES) throw tooMany(prefix, parts.location);
     if (!page.IsTruncated) return keys;
     token = page.NextContinuationToken;
     if (token === undefined || token === '' || tokens.has(token)) throw cutShort(parts.location, prefix);
@@ -145,13 +143,5 @@ function cutShort(location: string, prefix: string): StoreError {
     'unreachable',
     `The listing of ${prefix} in ${location} was cut short: the store did not say how it goes on.`,
     'Nothing was changed. Try again; if it stays so, the provider, or a proxy before it, is at fault.',
-  );
-}
-
-function tooMany(location: string, prefix: string): StoreError {
-  return new StoreError(
-    'refused',
-    `There are more than ${MAX_KEYS.toLocaleString('en')} objects below ${prefix} in ${location}.`,
-    'Use a bucket that holds credentials alone, or remove what else is there.',
   );
 }

@@ -1,4 +1,5 @@
 import { isVersionId } from '../../credential/version.ts';
+import { checkArea } from '../bounds.ts';
 import { commitAll } from '../commit-all.ts';
 import { glanceOf } from '../glance.ts';
 import { AREA_PREFIX, historyKey, MARKER_KEY, objectKey, SYNC_PREFIX } from '../layout.ts';
@@ -62,6 +63,9 @@ export function s3Store(options: S3Options, memory: StoreMemory): Store {
     return size === undefined ? answerOf(await bucket.get(key)) : { kind: 'too-large', size };
   }
 
+  const area = (keys: readonly ListedKey[], prefix: string) =>
+    checkArea(byName(keys, prefix), prefix, bucket.location);
+
   /** A failure that is that of the one object is its answer. */
   async function readOrExplain(reference: Reference, isOfOne: Blame): Promise<ReadAnswer> {
     try {
@@ -108,9 +112,9 @@ export function s3Store(options: S3Options, memory: StoreMemory): Store {
       return {
         present: true,
         marker,
-        current: byName(current, AREA_PREFIX.current),
-        backup: byName(backup, AREA_PREFIX.backup),
-        tombstones: byName(tombstones, AREA_PREFIX.tombstone),
+        current: area(current, AREA_PREFIX.current),
+        backup: area(backup, AREA_PREFIX.backup),
+        tombstones: area(tombstones, AREA_PREFIX.tombstone),
       };
     },
 
