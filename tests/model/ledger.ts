@@ -92,7 +92,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   const restored = new Set<string>();
   /** How many versions had been made when a person had this one made out of an older one. */
   const chosenAt = new Map<VersionId, number>();
-  const deletedOnce = new Set<string>();
+  /** How many versions had arrived when a person or a program last deleted a name. */
+  const deletedAt = new Map<string, number>();
   /** Versions that only a history had that somebody wiped: a host that cannot see that believes them safe. */
   const wipedVersions = new Set<string>();
   /** Versions that retention took out of history: nobody has to keep them any more. */
@@ -193,13 +194,16 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
               `${name}: ${label(before.id)} left ${where}, and nothing has it any more`,
             ),
         });
-      if (!after && !marked && !mayBeRemoved(name, before, now))
+      if (!after && !marked && !mayBeRemoved(name, before, now)) {
+        const count = arrived;
         suspects.push({
           name,
-          isWrong: () => versionIn(inPlace())?.id !== before.id,
+          // What was written in that moment is put back, and may then be deleted by others.
+          isWrong: () => versionIn(inPlace())?.id !== before.id && (deletedAt.get(name) ?? 0) <= count,
           say: () =>
             violate('nothing is removed without a tombstone', `${name}: ${label(before.id)} left ${where}`),
         });
+      }
       const isDead = (dead.get(name)?.has(before.id) ?? false) || isForgotten(name, before.id);
       const isOld = isDead || isSuperseded(name, before.id) || isReplacedInHistory(name, before.id);
       if (after && cloud.conditions && !isOld && !isLate && !isMarkedForRemoval(name, after.id)) {
@@ -226,7 +230,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       }
     }
     const mayLive = () =>
-      restored.has(`${name} ${after?.id}`) || (before && after && isMarkedForRemoval(name, after.id));
+      restored.has(`${name} ${after?.id}`) || (after && isMarkedForRemoval(name, after.id));
     const buried = after && dead.get(name)?.get(after.id);
     // A host that looked before the deletion may still write; whoever looks next puts that right.
     if (after && buried !== undefined && buried <= knownThen && !isLate && !mayLive())
@@ -283,7 +287,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       else arrivals.delete(name);
     },
     deleted(name) {
-      deletedOnce.add(name);
+      deletedAt.set(name, ++arrived);
     },
     chosen(name, bytes, what) {
       const version = versionIn(bytes);
@@ -357,7 +361,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     object(area: StoreArea, name, before, after) {
       if (area === 'tombstone') {
         if (after) {
-          if (!deletedOnce.has(name)) violate('nothing is deleted that nobody deleted', name);
+          if (!deletedAt.has(name)) violate('nothing is deleted that nobody deleted', name);
           const record = JSON.parse(Buffer.from(after).toString());
           const { version: id, lastRefreshMs: lastRefresh, expiredMs: expired } = record;
           if (record.forgotten) forgotten.set(name, arrived);

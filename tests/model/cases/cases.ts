@@ -284,6 +284,22 @@ export const CASES: readonly Case[] = [
     },
   },
   {
+    name: 'a directory that is made anew after a run was cut short is no deletion, though a restore comes in between',
+    stories: Array.from({ length: 20 }, (_, index) =>
+      world([false], 2, false, [
+        alone(run(0, { choice: { kind: 'forget', name: 0 } })),
+        alone(run(0, { abortAt: 20 + index })),
+        { kind: 'directory', host: 0, place: 'auth', how: 'remade' },
+        alone(run(0, { choice: { kind: 'restore', name: 0, age: 0 } })),
+      ]),
+    ),
+    before: {
+      file: 'sync/apply.ts',
+      find: '[name, intentFor(base, snapshot, intent)]',
+      replace: '[name, intent]',
+    },
+  },
+  {
     name: 'the guard says of an emptied directory in the next run what it said in the first',
     stories: [
       world([false, false], 4, true, [

@@ -13,7 +13,7 @@ import { nextDeletions, nextEntry, nextMarkers, type Outcome } from './base.ts';
 import type { Base, CredentialPlan, LocalPlace, Plan, Snapshot } from './model.ts';
 import { effectiveBase } from './plan.ts';
 import type { PutBack } from './put-back.ts';
-import { baseFor } from './rules/change.ts';
+import { baseFor, intentFor } from './rules/change.ts';
 import type { State } from './state.ts';
 
 /** Credentials carried out together. */
@@ -75,7 +75,9 @@ export async function apply(
   const credentials = new Map(
     [...base.credentials].map(([name, entry]) => [name, baseFor(base, snapshot, name) ?? entry]),
   );
-  const leftIntents = new Map(base.intents);
+  const leftIntents = new Map(
+    [...base.intents].map(([name, intent]) => [name, intentFor(base, snapshot, intent)]),
+  );
   const deleted: CredentialName[] = [];
   const living: CredentialName[] = [];
   let lost = false;

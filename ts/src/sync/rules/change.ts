@@ -6,6 +6,7 @@ import {
   type Base,
   type BaseEntry,
   type CredentialSnapshot,
+  type Intent,
   PLACES,
   type Place,
   type Sighting,
@@ -59,6 +60,11 @@ export function baseFor(base: Base, snapshot: Snapshot, name: CredentialName): B
   return { ...entry, at, buried: { ...entry.buried, cleared } };
 }
 
+/** A note as far as it is about these places: a directory that was made anew since never held anything. */
+export function intentFor(base: Base, snapshot: Snapshot, intent: Intent): Intent {
+  return { ...intent, held: intent.held.filter((place) => belongs(base, snapshot, place)) };
+}
+
 /** Whether what the base says of a place is about the place that is there now. */
 export function belongs(base: Base, snapshot: Snapshot, place: Place): boolean {
   const state = snapshot.places[place];
@@ -84,8 +90,7 @@ export function adoptOwnWrite(
   const arrived = STORE_PLACES.filter((place) => holds(seen[place], id));
   if (arrived.length === 0 || entry?.agreed?.id === id) return entry;
   // The store comes before the backup copy: one that holds another version by now was changed by somebody else since.
-  // A directory that was made anew since never held anything: what is not there was not deleted.
-  const held = intent.held.filter((place) => belongs(base, snapshot, place));
+  const { held } = intentFor(base, snapshot, intent);
   const places: readonly Place[] = [...held, 'store', ...arrived];
   const superseded = entry?.superseded ?? [];
   const isKept = (old: VersionId) => entry?.agreed?.id === old && entry.agreed.recorded;
