@@ -86,16 +86,16 @@ export function happen(world: World, step: Happening): void {
         ...host.begun.filter(({ path }) => path !== pathOf(step.place, name)),
       );
       ledger.deleted(name);
-      host.cleared.set(`${step.place} ${name}`, host.now());
+      cleared(world, host, step.place, name);
       return;
     case 'write back': {
       const held = host.held.get(name) ?? [];
       const bytes = held[held.length - 1 - (step.age % Math.max(1, held.length))];
       if (!bytes) return;
-      const cleared = host.cleared.get(`auth ${name}`);
+      const since = host.cleared.get(`auth ${name}`);
       // What is in a place that has been free of it for so long came by a person, whoever wrote it over that since.
       const isFree = !inodeOf(host, 'auth', name) || cloud.objects.tombstone.has(name);
-      if (isFree && cleared !== undefined && host.now() - cleared > PUT_BACK_MS) ledger.putBack(name, bytes);
+      if (isFree && since !== undefined && host.now() - since > PUT_BACK_MS) ledger.putBack(name, bytes);
       ledger.made(bytes, `what ${host.name} had`);
       writeFile(host, pathOf('auth', name), bytes);
       return;
@@ -170,11 +170,16 @@ export function happen(world: World, step: Happening): void {
         if (step.how === 'emptied' && !file.endsWith('.json')) continue;
         removeFile(host, file);
         if (step.how === 'emptied') ledger.deleted(file.slice(path.length + 1));
-        host.cleared.set(`${step.place} ${file.slice(path.length + 1)}`, host.now());
+        cleared(world, host, step.place, file.slice(path.length + 1));
       }
       return;
     }
   }
+}
+
+/** While the tombstone stands, what came and went again since is nothing that our program knows of. */
+function cleared({ cloud }: World, host: Host, place: 'auth' | 'ccs', name: string): void {
+  if (!cloud.objects.tombstone.has(name)) host.cleared.set(`${place} ${name}`, host.now());
 }
 
 /** Everyone who has begun to write a file finishes it. */

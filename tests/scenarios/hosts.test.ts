@@ -843,6 +843,54 @@ describe('Half-written and invalid files', () => {
 });
 
 describe('Damage', () => {
+  test.each<[string, (path: string) => void, (path: string) => void]>([
+    ['a link', (path) => symlinkSync('/nowhere', path), (path) => rmSync(path)],
+    ['a folder', (path) => mkdirSync(path), (path) => rmSync(path, { recursive: true })],
+  ])('%s that took the place of a login and is taken away again deletes nothing', async (_, put, take) => {
+    const where = world();
+    const hosts = await agreed(where, ['laptop', 'server'], { [A]: login(1), 'b.json': login(1) });
+    const [laptop, server] = hosts as [Host, Host];
+    const path = join(laptop.directories.auth, A);
+    rmSync(path);
+    put(path);
+    expect((await laptop.run()).problems).toMatchObject([{ subject: A, place: 'auth' }]);
+    take(path);
+    await settle(where, hosts);
+    expect([laptop.read('auth', A), server.read('auth', A)]).toEqual([login(1), login(1)]);
+    // And what is deleted then is a deletion.
+    laptop.remove('auth', A);
+    await settle(where, hosts);
+    expect(server.names('auth')).toEqual(['b.json']);
+  });
+
+  test('a credential whose history cannot be read waits for a person, and the others go on', async () => {
+    const where = world();
+    const hosts = await agreed(where, ['laptop', 'server'], { [A]: login(1), 'b.json': login(1) });
+    const [laptop, server] = hosts as [Host, Host];
+    for (const name of [A, 'b.json', 'c.json']) laptop.put('auth', name, login(2));
+    await laptop.sync();
+    for (const name of [A, 'b.json', 'c.json']) server.put('auth', name, login(3, { note: 'server' }));
+    const broken = new StoreError('unreachable', 'The disk answers no more.', 'Try again.');
+    const report = await server.run({
+      through: (store) => ({
+        ...store,
+        history: async (names) => {
+          if (names?.includes(A as never)) throw broken;
+          return store.history(names);
+        },
+      }),
+    });
+    expect(report.exitCode).toBe(1);
+    expect(report.problems).toMatchObject([
+      { subject: A, place: 'store', reason: expect.stringContaining('The disk answers no more') },
+    ]);
+    expect(where.stored(`auths/${A}`)).toEqual(login(2));
+    expect(server.read('auth', A)).toEqual(login(3, { note: 'server' }));
+    expect(where.stored('auths/b.json')).toMatchObject({ note: 'server' });
+    await settle(where, hosts);
+    expect(laptop.read('auth', A)).toMatchObject({ note: 'server' });
+  });
+
   test('a login that was refreshed elsewhere and then taken out of the store by hand is not healed with the old one', async () => {
     const where = world();
     const hosts = await agreed(where, ['laptop', 'server'], { [A]: login(1), 'b.json': login(1) });

@@ -18,6 +18,7 @@ import {
   type Place,
   type PlaceState,
   type SeenVersion,
+  type Sighting,
   type Snapshot,
   STORE_PLACES,
   type StorePlace,
@@ -109,7 +110,7 @@ export function nextEntry(
   const at: Partial<Record<Place, VersionId>> = { ...entry?.at };
   for (const place of PLACES) {
     if (holdsNow(place)) at[place] = id;
-    else if (seen[place].kind === 'absent') delete at[place];
+    else if (isWithoutIt(seen[place])) delete at[place];
   }
   const tags: Partial<Record<StorePlace, Tag>> = {};
   for (const place of STORE_PLACES) {
@@ -135,6 +136,11 @@ function unkept(
     );
   const left = (entry?.unkept ?? []).filter((id) => superseded.includes(id) && !isKept(id));
   return left.length > 0 ? { unkept: left } : {};
+}
+
+/** Something else than a credential that takes its name in a place is moved away later: then it is not missed there. */
+function isWithoutIt(sighting: Sighting): boolean {
+  return sighting.kind === 'absent' || (sighting.kind === 'unreadable' && sighting.isOther === true);
 }
 
 /** The note of a store write that is about to be made. */

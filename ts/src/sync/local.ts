@@ -153,6 +153,7 @@ export function readDescriptor(descriptor: number): Sighting {
     return {
       kind: 'unreadable',
       reason: `is ${status.size} bytes long, more than the ${MAX_OBJECT_BYTES} that any credential has`,
+      isOther: true,
     };
   }
   const bytes = readWhole(descriptor, status.size);
@@ -317,7 +318,8 @@ function pointsToDirectory(path: string): boolean {
 /** Reads all files; those that may be half-written, or vanish while a program replaces them, are looked at again. */
 async function readAll(scan: Scan): Promise<Map<CredentialName, Sighting>> {
   const sightings = new Map<CredentialName, Sighting>();
-  for (const [name, reason] of scan.unreadable) sightings.set(name, { kind: 'unreadable', reason });
+  for (const [name, reason] of scan.unreadable)
+    sightings.set(name, { kind: 'unreadable', reason, isOther: true });
   let unsettled = [...scan.files];
   for (let attempt = 1; unsettled.length > 0; attempt++) {
     unsettled = unsettled.filter(([name, path]) => {

@@ -78,7 +78,12 @@ export type Sighting =
       readonly since?: number;
     }
   /** There, and what it holds cannot be told (no rights, a link, too large): neither changed nor gone. */
-  | { readonly kind: 'unreadable'; readonly reason: string }
+  | {
+      readonly kind: 'unreadable';
+      readonly reason: string;
+      /** A link, a folder, a pipe, something huge: what was agreed is not there any more, and nobody has deleted it. */
+      readonly isOther?: true;
+    }
   /** CCS dir: moved to `auth-paused/`. */
   | { readonly kind: 'paused' }
   /** The place was not listed, is off, or takes no credential of this name. */

@@ -2,16 +2,18 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
+import pLimit from 'p-limit';
 import { type CredentialName, parseName } from '../credential/name.ts';
 import { parseCredential, type VersionId } from '../credential/version.ts';
 import { errorCode } from '../files/atomic-write.ts';
-import type {
-  HistoryRecord,
-  ListedObject,
-  ReadAnswer,
-  Reference,
-  Store,
-  StoreListing,
+import {
+  type HistoryRecord,
+  type ListedObject,
+  type ReadAnswer,
+  type Reference,
+  type Store,
+  StoreError,
+  type StoreListing,
 } from '../stores/store.ts';
 import { type LocalListing, localPath, pausedDirectory, readLocal, readMarker } from './local.ts';
 import {
@@ -33,6 +35,12 @@ import { parseTombstone } from './tombstone-record.ts';
 
 /** A file that is gone is looked for once more after this: some programs remove a file and then create it. */
 const GONE_CONFIRM_MS = 300;
+
+/** Bounds memory, whatever lies in the store. */
+const MAX_INVALID_BYTES = 32 * 1024 * 1024;
+
+/** Where they are asked for one by one. */
+const HISTORIES_AT_ONCE = 8;
 
 /** From here on memory is worth more than time. */
 const MANY_OBJECTS = 2_000;
@@ -122,21 +130,63 @@ export function withNames(snapshot: Snapshot, names: Iterable<CredentialName>): 
   return { ...snapshot, credentials };
 }
 
-/** The snapshot with the history of these credentials in it. */
+/**
+ * The snapshot with the history of these credentials in it. Where that of some cannot be read while the store answers
+ * for others, those are left without, so that nothing is done about them, and are among the problems.
+ *
+ * @throws StoreError if it cannot be read for any of several.
+ */
 export async function consultHistory(
   snapshot: Snapshot,
   names: readonly CredentialName[],
   store: Store,
 ): Promise<Snapshot> {
-  const { history: records, pruned } = await historyOf(store, names);
+  const { history: records, pruned, failed } = await historyOfEach(store, names);
   const credentials = new Map(snapshot.credentials);
   for (const name of names) {
     const seen = credentials.get(name);
     /* v8 ignore else -- a plan asks for what is in its snapshot */
-    if (seen)
+    if (seen && !failed.has(name))
       credentials.set(name, { ...seen, history: records.get(name) ?? [], pruned: pruned.get(name) ?? [] });
   }
-  return { ...snapshot, credentials };
+  const problems = [...failed].map(
+    ([name, { message, remedy }]): Problem => ({
+      subject: name,
+      place: 'store',
+      reason: `changed, and what the store's history says of it cannot be read: ${message}`,
+      remedy: `It is left as it is in all places. ${remedy}`,
+    }),
+  );
+  return { ...snapshot, credentials, problems: [...snapshot.problems, ...problems] };
+}
+
+/** As `historyOf`, and credential by credential where that fails and the store is not out of reach for all. */
+async function historyOfEach(store: Store, names: readonly CredentialName[]) {
+  const failed = new Map<CredentialName, StoreError>();
+  try {
+    return { ...(await historyOf(store, names)), failed };
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+  }
+  // Throws if nothing can be had of it any more, before each of many names waits for its own time-out.
+  await store.list();
+  const history = new Map<CredentialName, readonly HistoryRecord[]>();
+  const pruned = new Map<CredentialName, readonly VersionId[]>();
+  const limit = pLimit(HISTORIES_AT_ONCE);
+  const readOne = async (name: CredentialName) => {
+    try {
+      const one = await historyOf(store, [name]);
+      history.set(name, one.history.get(name) ?? []);
+      pruned.set(name, one.pruned.get(name) ?? []);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      failed.set(name, error);
+    }
+  };
+  await Promise.all(names.map((name) => limit(() => readOne(name))));
+  const [first] = failed.values();
+  if (first && failed.size > 1 && failed.size === names.length) throw first;
+  return { history, pruned, failed };
 }
 
 function localSighting(listing: LocalListing | undefined, place: LocalPlace, name: CredentialName): Sighting {
@@ -185,6 +235,17 @@ async function readStore(
       // eslint-disable-next-line @typescript-eslint/no-unsafe-type-assertion -- it is one of `references`, whose names were checked
       await store.read(references, (reference, answer) => take(reference.name as CredentialName, answer));
   };
+  let invalidBytes = 0;
+  /** Contents that are no credentials are held until they are kept aside: of so many, some wait for a person. */
+  const held = (sighting: Sighting): Sighting => {
+    if (sighting.kind !== 'invalid') return sighting;
+    invalidBytes += sighting.bytes.length;
+    if (invalidBytes <= MAX_INVALID_BYTES) return sighting;
+    return {
+      kind: 'unreadable',
+      reason: `${sighting.reason}, as are so many others in the store that it is not looked at further`,
+    };
+  };
   const digests = new Map<CredentialName, { readonly md5: string; readonly sighting: Sighting }>();
   for (const place of STORE_PLACES) {
     const listed = place === 'store' ? listing.current : listing.backup;
@@ -203,7 +264,7 @@ async function readStore(
     if (unknown.length > MANY_OBJECTS) keepHeapSmall();
     await read(unknown, (name, answer) => {
       if (answer.kind === 'absent') torn.push(name);
-      const sighting = sightingOf(answer);
+      const sighting = held(sightingOf(answer));
       remote[place].set(name, sighting);
       if (answer.kind === 'object' && place === 'store')
         digests.set(name, { md5: md5(answer.bytes), sighting });
