@@ -284,7 +284,11 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       if (last && !last.ours && !cloud.history.get(name)?.has(last.id)) list.pop();
       if (version) list.push({ id: version.id, ours: false, count: ++arrived });
       // Who writes next replaces nothing that it could know of.
-      else arrivals.delete(name);
+      else {
+        arrivals.delete(name);
+        // It lived again since it was deleted; and that it did is forgotten with what is taken away here.
+        if (!cloud.objects.tombstone.has(name)) dead.delete(name);
+      }
     },
     deleted(name) {
       deletedAt.set(name, ++arrived);

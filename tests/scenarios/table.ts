@@ -1001,6 +1001,32 @@ const guard: Case[] = [
   },
   {
     section: 'Guard',
+    case: 'all forgotten elsewhere, or so the store says: nothing is left here without a word of a person here',
+    others: many(3, () => ({ ...buriedElsewhere, forgotten: true })),
+    guarded: ['n0.json', 'n1.json', 'n2.json'],
+    expect: { 'n0.json': { decision: 'held', actions: [] } },
+  },
+  {
+    section: 'Guard',
+    case: 'most forgotten elsewhere: they go, since one is left',
+    others: many(3, (index) => (index < 2 ? { ...buriedElsewhere, forgotten: true } : intact)),
+    expect: { 'n0.json': { decision: 'delete', actions: ['remove auth', 'remove ccs'] } },
+  },
+  {
+    section: 'Guard',
+    case: 'the only one forgotten elsewhere: it goes',
+    others: { 'only.json': { ...buriedElsewhere, forgotten: true } },
+    expect: { 'only.json': { decision: 'delete', actions: ['remove auth', 'remove ccs'] } },
+  },
+  {
+    section: 'Guard',
+    case: 'all forgotten elsewhere, and allowed here by name: they go',
+    others: many(2, () => ({ ...buriedElsewhere, forgotten: true })),
+    allowDelete: ['n0.json', 'n1.json'],
+    expect: { 'n0.json': { decision: 'delete', actions: ['remove auth', 'remove ccs'] } },
+  },
+  {
+    section: 'Guard',
     case: 'what was deleted elsewhere, and is gone here too, does not count as there: L emptied is put back all the same',
     others: {
       ...many(2, () => deletedHere),

@@ -169,6 +169,8 @@ export interface Setup {
   readonly base?: BaseSpec;
   readonly places?: Places;
   readonly tombstone?: Version | 'damaged';
+  /** The tombstone says that a person asked for it by name. */
+  readonly forgotten?: true;
   /** Left out: the planner has not asked for it. */
   readonly history?: readonly HistorySpec[];
 }
@@ -288,7 +290,7 @@ function snapshotOf(name: CredentialName, setup: Setup, world: World): Credentia
     ccs: sighting('ccs'),
     store: sighting('store'),
     backup: sighting('backup'),
-    tombstone: remote ? tombstoneOf(name, setup.tombstone) : undefined,
+    tombstone: remote ? tombstoneOf(name, setup) : undefined,
     history: remote ? setup.history?.map((record) => recordOf(name, record)) : [],
   };
 }
@@ -321,11 +323,12 @@ export function sightingOf(cell: Cell | undefined, place: Place): Sighting {
 
 function tombstoneOf(
   name: CredentialName,
-  deleted: Version | 'damaged' | undefined,
+  { tombstone: deleted, forgotten }: Setup,
 ): CredentialSnapshot['tombstone'] {
   if (deleted === undefined) return undefined;
   if (deleted === 'damaged') return { kind: 'invalid', reason: 'is damaged' };
-  return { kind: 'tombstone', tag: 'tag T', tombstone: tombstone(name, deleted) };
+  const made = tombstone(name, deleted);
+  return { kind: 'tombstone', tag: 'tag T', tombstone: forgotten ? { ...made, forgotten } : made };
 }
 
 export function tombstone(name: CredentialName, { id, freshness }: Version): Tombstone {

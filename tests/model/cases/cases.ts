@@ -300,6 +300,24 @@ export const CASES: readonly Case[] = [
     },
   },
   {
+    name: 'a version that a person puts back after all were deleted is not undone by a host that holds a fresher one of those',
+    stories: [
+      world([false, false], 1, false, [
+        { kind: 'native write', host: 0, name: 0, how: 'new' },
+        alone(run(1)),
+        together(0, run(0, { choice: { kind: 'forget', name: 0 } }), run(0)),
+        { kind: 'time', seconds: 90_000 },
+        { kind: 'write back', host: 0, name: 0, age: 3 },
+        alone(run(0)),
+      ]),
+    ],
+    before: {
+      file: 'sync/apply/store.ts',
+      find: '  await recordBuried(writing, context);\n',
+      replace: '',
+    },
+  },
+  {
     name: 'the guard says of an emptied directory in the next run what it said in the first',
     stories: [
       world([false, false], 4, true, [

@@ -158,7 +158,7 @@ describe('a native proxy', () => {
     expect(await findNativeProxy(stateDir)).toMatchObject({ at: 0 });
     rmSync(path);
     mkdirSync(path);
-    await expect(findNativeProxy(stateDir)).rejects.toMatchObject({ code: 'EISDIR' });
+    await expect(findNativeProxy(stateDir)).rejects.toMatchObject({ name: 'StateError' });
   });
 
   test('keeps runs out of the auth dir that it is about to fill, and of no other; beside Git it pushes', () => {
@@ -287,7 +287,9 @@ describe('a place', () => {
     const made = spawnSync('mknod', [join(root, 'auths/null.json'), 'c', '1', '3']);
     if (made.status !== 0) return;
     const { sightings } = await listLocal('auth', join(root, 'auths'));
-    expect([...sightings.values()]).toEqual([{ kind: 'unreadable', reason: 'is not a regular file' }]);
+    expect([...sightings.values()]).toEqual([
+      { kind: 'unreadable', reason: 'is not a regular file', isOther: true },
+    ]);
   });
 
   test('of a name that is too long in capitals is listed', async () => {

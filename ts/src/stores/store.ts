@@ -84,6 +84,7 @@ export interface Store {
    *
    * - MUST have `superseded` durable before the first version of that credential is removed.
    * - MUST keep what other hosts put into `pruned` at the same time.
+   * - An entry may have no versions: then it is remembered alone.
    * - A version that is not there is no error. Only history is touched, never current objects or backup copies.
    * - May forget the oldest of more than `MAX_PRUNED` ids of one credential: beyond them freshness alone decides.
    * - To be called after `prepare` alone.

@@ -38,7 +38,7 @@ import {
 } from './model.ts';
 import { adoptOwnWrite, baseFor, changeOf } from './rules/change.ts';
 import { type Choice, chosen } from './rules/choice.ts';
-import { deletes, exists, guard, putBack } from './rules/guard.ts';
+import { deletes, exists, guard, isForgottenElsewhere, putBack } from './rules/guard.ts';
 import { needsHistory } from './rules/history.ts';
 import { isStale, wasChosenOver } from './rules/stale.ts';
 import { chosenAgain, supersededVersions } from './rules/superseded.ts';
@@ -85,6 +85,7 @@ export function plan(base: Base, snapshot: Snapshot, permissions: Permissions, o
     base.deletions,
     options.allowDelete,
     snapshot.now,
+    decided.filter(({ decision, seen }) => isForgottenElsewhere(decision, seen)).map(({ name }) => name),
   );
   const guarded = new Set(report?.names);
 

@@ -1,7 +1,14 @@
 /** A batch's writes to the store, each noted in the state ahead of it. */
 import type { CredentialName } from '../../credential/name.ts';
 import type { VersionId } from '../../credential/version.ts';
-import type { CommitOutcome, HistoryEntry, ObjectChange, Store, StoreChange } from '../../stores/store.ts';
+import type {
+  CommitOutcome,
+  HistoryEntry,
+  ObjectChange,
+  PruneEntry,
+  Store,
+  StoreChange,
+} from '../../stores/store.ts';
 import { intentOf } from '../base.ts';
 import {
   type Action,
@@ -51,9 +58,28 @@ export async function commitToStore(
   }
   /* v8 ignore else -- nothing is planned for a store before it has its marker */
   if (context.storeId !== undefined) await context.state.noteIntents(context.storeId, intents);
+  await recordBuried(writing, context);
   const changes = writing.map((item) => storeChange(item, context.hostName));
   const outcomes = await untilAborted(context.signal, context.store.commit(changes));
   for (const [index, item] of writing.entries()) await takeOutcome(item, outcomes[index], context);
+}
+
+/**
+ * A version that ends a tombstone and is in history already, since a person put it back, has a record there that says
+ * nothing of what was deleted meanwhile, and stays as it is. Hosts that still hold what was deleted are to know it all
+ * the same, once the tombstone is gone. While it stands, this says nothing new: if the commit fails, no harm is done.
+ */
+async function recordBuried(writing: readonly Work[], { store, signal }: StoreContext): Promise<void> {
+  const entries = writing.flatMap(({ plan, seen, winner }): PruneEntry[] => {
+    const tombstone = tombstoneIn(seen);
+    const isNew = plan.actions.some(
+      (action) => action.kind === 'keep' && action.where === 'history' && action.version.id === winner?.id,
+    );
+    if (!tombstone || !winner || isNew || !plan.actions.some(({ kind }) => kind === 'unbury')) return [];
+    const superseded = buriedVersions(tombstone).filter((id) => id !== winner.id);
+    return superseded.length > 0 ? [{ name: plan.name, versions: [], superseded }] : [];
+  });
+  if (entries.length > 0) await untilAborted(signal, store.prune(entries));
 }
 
 async function takeOutcome(

@@ -2,7 +2,13 @@
 import type { CredentialName } from '../../credential/name.ts';
 import { candidates } from '../candidates.ts';
 import { spread } from '../decisions.ts';
-import type { BaseEntry, CredentialSnapshot, Decision, GuardReport } from '../model.ts';
+import {
+  type BaseEntry,
+  type CredentialSnapshot,
+  type Decision,
+  type GuardReport,
+  LOCAL_PLACES,
+} from '../model.ts';
 
 /** The runs of this long count together. */
 export const GUARD_WINDOW_MS = 24 * 60 * 60 * 1000;
@@ -11,10 +17,27 @@ export const GUARD_WINDOW_MS = 24 * 60 * 60 * 1000;
  * The guard's word on a run that would delete `deleting`: a report if it, with the deletions of the last day,
  * would delete more than half of the credentials and more than one. What is allowed by name does not count.
  *
- * @param existing Every credential that is there before the run.
+ * What a person forgot by name elsewhere does not count, but for one thing: a host is not emptied for it. Whoever can write
+ * to the store can write such tombstones too.
+ *
+ * @param existing Every credential that is there before the run, but for `forgotten`.
+ * @param forgotten Credentials of this host that the store says a person has forgotten.
  * @param recent Deletions that this host carried out, with their times in milliseconds since 1970.
  */
 export function guard(
+  deleting: readonly CredentialName[],
+  existing: ReadonlySet<CredentialName>,
+  recent: ReadonlyMap<CredentialName, number>,
+  allowed: ReadonlySet<CredentialName>,
+  now: number,
+  forgotten: readonly CredentialName[] = [],
+): GuardReport | undefined {
+  return (
+    moreThanHalf(deleting, existing, recent, allowed, now) ?? emptied(deleting, existing, allowed, forgotten)
+  );
+}
+
+function moreThanHalf(
   deleting: readonly CredentialName[],
   existing: ReadonlySet<CredentialName>,
   recent: ReadonlyMap<CredentialName, number>,
@@ -27,6 +50,28 @@ export function guard(
   const deleted = new Set([...earlier, ...counted]);
   const total = new Set([...existing, ...deleted]).size;
   return deleted.size > 1 && deleted.size > total / 2 ? { names: counted, total } : undefined;
+}
+
+function emptied(
+  deleting: readonly CredentialName[],
+  existing: ReadonlySet<CredentialName>,
+  allowed: ReadonlySet<CredentialName>,
+  forgotten: readonly CredentialName[],
+): GuardReport | undefined {
+  const names = forgotten.filter((name) => !allowed.has(name));
+  const total = existing.size + forgotten.length;
+  const nothingLeft = [...existing].every((name) => deleting.includes(name));
+  return names.length > 0 && total > 1 && nothingLeft ? { names, total } : undefined;
+}
+
+/** Whether a person forgot it elsewhere, and this host still has it. */
+export function isForgottenElsewhere(decision: Decision, seen: CredentialSnapshot): boolean {
+  return (
+    decision.kind === 'delete' &&
+    decision.tag !== undefined &&
+    decision.tombstone.forgotten === true &&
+    LOCAL_PLACES.some((place) => seen[place].kind === 'version')
+  );
 }
 
 /**
@@ -62,7 +107,7 @@ export function putBack(
     return {
       kind: 'held',
       waitsFor: 'person',
-      reason: `${decision.reason}, with more than half of all credentials: the mass-deletion guard keeps it here`,
+      reason: `${decision.reason}, with ${decision.tombstone.forgotten ? 'all that this host has' : 'more than half of all credentials'}: the mass-deletion guard keeps it here`,
       remedy: `If that is meant, run again with --allow-delete ${decision.tombstone.name}`,
     };
   }
