@@ -100,31 +100,40 @@ describe.each(KINDS)('a hostile store (%s)', (kind) => {
     expect(held(home.authDir)).toMatchObject(texts(files));
   });
 
-  test('with a tombstone for everything deletes nothing, and says how to go on', async ({ world }) => {
-    const home = await world.home();
-    const files = credentials('a', 'b', 'c', 'd');
-    await put(home.authDir, files);
-    await done(sync(home));
-    for (const [name, bytes] of Object.entries(files)) {
-      const version = idOf(bytes);
-      const refreshed = Date.parse('2026-03-01T23:00:00Z');
-      const record = {
-        format: 1,
-        name,
-        version,
-        lastRefreshMs: refreshed,
-        host: 'x',
-        time: '2026-03-02T00:00:00Z',
-      };
-      await world.store.write(`sync/tombstones/${name}`, Buffer.from(JSON.stringify(record)));
-    }
-    for (const program of ['hydrate', 'backup'] as const) {
-      const { code, stderr } = await run(home, program);
-      expect(code, stderr).toBe(1);
-      expect(stderr).toMatch(/guard held/);
-      expect(held(home.authDir)).toEqual(texts(files));
-    }
-  });
+  test.for([
+    ['a tombstone', {}],
+    ['a tombstone that says it was on purpose', { forgotten: true }],
+  ] as const)(
+    'with %s for everything deletes nothing, and says how to go on',
+    async ([, more], { world }) => {
+      const home = await world.home();
+      const files = credentials('a', 'b', 'c', 'd');
+      await put(home.authDir, files);
+      await done(sync(home));
+      for (const [name, bytes] of Object.entries(files)) {
+        const version = idOf(bytes);
+        const refreshed = Date.parse('2026-03-01T23:00:00Z');
+        const record = {
+          format: 1,
+          name,
+          version,
+          lastRefreshMs: refreshed,
+          host: 'x',
+          time: '2026-03-02T00:00:00Z',
+          ...more,
+        };
+        await world.store.write(`sync/tombstones/${name}`, Buffer.from(JSON.stringify(record)));
+      }
+      for (const program of ['hydrate', 'backup'] as const) {
+        const { code, stderr } = await run(home, program);
+        expect(code, stderr).toBe(1);
+        expect(stderr).toMatch(/guard held/);
+        expect(held(home.authDir)).toEqual(texts(files));
+      }
+      await done(run(home, 'cliproxyapi-sync', ['forget', '--yes', ...Object.keys(files)]));
+      expect(held(home.authDir)).toEqual({});
+    },
+  );
 
   test('with objects without end is read in bounded memory', async ({ world }) => {
     const home = await world.home();
