@@ -891,6 +891,48 @@ describe('Damage', () => {
     expect(laptop.read('auth', A)).toMatchObject({ note: 'server' });
   });
 
+  test.each([
+    ['for any', 75, (): string[] => []],
+    ['for any, and the store with it', 75, () => ['list']],
+  ])('where history cannot be read %s, nothing is done, and it is tried again', async (_, code, besides) => {
+    const where = world();
+    const hosts = await agreed(where, ['laptop', 'server'], { [A]: login(1), 'b.json': login(1) });
+    const [laptop, server] = hosts as [Host, Host];
+    for (const name of [A, 'b.json']) laptop.put('auth', name, login(2));
+    await laptop.sync();
+    for (const name of [A, 'b.json']) server.put('auth', name, login(3, { note: 'server' }));
+    const before = fingerprint(where.storePath);
+    let failing = false;
+    const fail = async () => {
+      failing = true;
+      throw new StoreError('unreachable', 'The disk answers no more.', 'Try again.');
+    };
+    const report = await server.run({
+      through: (store) => ({
+        ...store,
+        history: fail,
+        list: () => (failing && besides().includes('list') ? fail() : store.list()),
+      }),
+    });
+    expect([report.exitCode, report.storeError?.message]).toEqual([code, 'The disk answers no more.']);
+    expect(fingerprint(where.storePath)).toEqual(before);
+    expect(server.read('auth', A)).toEqual(login(3, { note: 'server' }));
+  });
+
+  test('so much that is no credential is named, and no more of it held in memory than some', async () => {
+    const where = world();
+    const laptop = where.host('laptop');
+    laptop.put('auth', A, login(1));
+    await laptop.sync();
+    const garbage = 'x'.repeat(1024 * 1024 - 1);
+    for (let index = 0; index < 40; index++) where.store.put('auths', `garbage-${index}.json`, garbage);
+    const report = await laptop.run();
+    const said = report.problems.map(({ reason }) => reason);
+    expect(said).toHaveLength(40);
+    expect(said.filter((reason) => reason.includes('not looked at further'))).toHaveLength(8);
+    expect(where.store.names('auths')).toContain(A);
+  });
+
   test('a login that was refreshed elsewhere and then taken out of the store by hand is not healed with the old one', async () => {
     const where = world();
     const hosts = await agreed(where, ['laptop', 'server'], { [A]: login(1), 'b.json': login(1) });
