@@ -3,12 +3,13 @@ import { statSync } from 'node:fs';
 import type { CredentialName } from '../credential/name.ts';
 import { type Store, StoreError, type StoreListing, type StoreMarker } from '../stores/store.ts';
 import { EMPTY_BASE } from './base.ts';
+import { consultHistory } from './consult.ts';
 import { busyListing, type LocalListing, listLocal } from './local.ts';
 import type { Base, GuardReport, LocalPlace, Permissions, Plan, Problem, Snapshot } from './model.ts';
 import { plan } from './plan.ts';
 import type { RoundView } from './report.ts';
 import type { Choice } from './rules/choice.ts';
-import { consultHistory, takeSnapshot, withNames } from './snapshot.ts';
+import { takeSnapshot, withNames } from './snapshot.ts';
 import { newMarkerId, type State, StateError } from './state.ts';
 import { untilAborted } from './stopping.ts';
 
