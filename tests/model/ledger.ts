@@ -215,7 +215,9 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
         else if (
           datesHold &&
           compareFreshness(before.freshness, after.freshness, now) > 0 &&
-          !wasReplaced(name, before, after)
+          !wasReplaced(name, before, after) &&
+          // No fresher than what was deleted, it would have lost to that, which lost to what lives now.
+          !mayBeRemoved(name, before, now)
         )
           suspects.push({
             name,
