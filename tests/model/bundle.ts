@@ -8,8 +8,13 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build, type Plugin } from 'esbuild';
 
-export interface Variant {
+export interface Variant extends Edit {
   readonly name: string;
+  /** What is broken besides, in other files: where one line alone is covered by another since. */
+  readonly also?: readonly Edit[];
+}
+
+export interface Edit {
   /** Below `ts/src`. */
   readonly file: string;
   readonly find: string;
@@ -49,7 +54,7 @@ export async function bundle(entry: string, outfile: string, variant?: Variant):
     outfile,
     sourcemap: 'inline',
     nodePaths: [here('../../ts/node_modules')],
-    plugins: [standIns, ...(variant ? [broken(variant)] : [])],
+    plugins: [standIns, ...(variant ? [variant, ...(variant.also ?? [])].map(broken) : [])],
     logLevel: 'error',
   });
 }
@@ -69,14 +74,13 @@ const standIns: Plugin = {
   },
 };
 
-function broken({ name, file, find, replace }: Variant): Plugin {
+function broken({ file, find, replace }: Edit): Plugin {
   return {
-    name: 'variant',
+    name: `variant of ${file}`,
     setup({ onLoad }) {
       onLoad({ filter: new RegExp(`/src/${file.replaceAll('.', '\\.')}$`) }, async ({ path }) => {
         const text = await readFile(path, 'utf8');
-        if (text.split(find).length !== 2)
-          throw new Error(`variant "${name}": ${file} has changed, mend the variant`);
+        if (text.split(find).length !== 2) throw new Error(`${file} has changed, mend the variant: ${find}`);
         return { contents: text.replace(find, () => replace), loader: 'ts' };
       });
     },

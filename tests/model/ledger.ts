@@ -85,6 +85,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   const known = new Map<Machine, number>();
   /** Versions that a tombstone of ours named, since the name last lived by a person's hand. */
   const dead = new Map<string, Map<VersionId, number>>();
+  /** What was current when others took it out of the store, until it is back or a newer one is. */
+  const takenAway = new Map<string, { readonly id: VersionId; readonly count: number; isTaken: boolean }>();
   /** All tombstones that ever stood. */
   const tombstones = new Map<string, Version[]>();
   /** How many versions had been made when a person last forgot a name: all of those may go. */
@@ -140,6 +142,14 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   /** Where the store's objects were wiped, history still tells what had been replaced. */
   function isReplacedInHistory(name: string, id: VersionId): boolean {
     return [...(cloud.history.get(name)?.values() ?? [])].some(({ replaces }) => replaces.includes(id));
+  }
+
+  /** Whether the machine at work has a base for a name. */
+  function isRemembered(name: string): boolean {
+    const host = hosts.find((one) => one === simulation.current?.machine);
+    return [...(host?.files.files(`${PATHS.state}/stores`) ?? [])].some(
+      ([path, { bytes }]) => path.endsWith('/base.json') && bytes.includes(JSON.stringify(name)),
+    );
   }
 
   /** What a deletion writes before it unlinks: a version that is kept, marked disabled. */
@@ -235,7 +245,11 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       restored.has(`${name} ${after?.id}`) || (after && isMarkedForRemoval(name, after.id));
     const buried = after && dead.get(name)?.get(after.id);
     // A host that looked before the deletion may still write; whoever looks next puts that right.
-    if (after && buried !== undefined && buried <= knownThen && !isLate && !mayLive())
+    // Where the objects were taken away, the file of a host that does not remember it is a new login; and what that
+    // made current in ignorance, those who remember set right, each as it knows.
+    const lost = takenAway.get(name);
+    const isNew = lost !== undefined && (lost.isTaken || !isRemembered(name));
+    if (after && buried !== undefined && buried <= knownThen && !isLate && !isNew && !mayLive())
       violate('what was deleted stays deleted', `${name}: ${label(after.id)} comes back into ${where}`);
   }
 
@@ -287,9 +301,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       if (version) list.push({ id: version.id, ours: false, count: ++arrived });
       // Who writes next replaces nothing that it could know of.
       else {
+        if (last) takenAway.set(name, { ...last, count: ++arrived, isTaken: false });
         arrivals.delete(name);
-        // It lived again since it was deleted; and that it did is forgotten with what is taken away here.
-        if (!cloud.objects.tombstone.has(name)) dead.delete(name);
       }
     },
     deleted(name) {
@@ -383,7 +396,11 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       if (area !== 'current' && area !== 'backup') return;
       const where = area === 'current' ? 'the store' : 'the backup copy';
       change(where, name, versionIn(before), next, () => cloud.objects[area].get(name)?.bytes);
-      if (area === 'current' && next) arrivalsOf(name).push({ id: next.id, ours: true, count: ++arrived });
+      if (area !== 'current' || !next) return;
+      arrivalsOf(name).push({ id: next.id, ours: true, count: ++arrived });
+      const lost = takenAway.get(name);
+      if (lost && (next.id === lost.id || (madeAt.get(next.id) ?? 0) > lost.count)) takenAway.delete(name);
+      else if (lost) lost.isTaken = true;
     },
     pruned(name, id) {
       const version = id as VersionId;

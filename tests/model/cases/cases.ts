@@ -1,5 +1,5 @@
 /** The shortest stories that broke a promise once, as the search gave them, and the line that mended each. */
-import type { Variant } from '../bundle.ts';
+import type { Edit, Variant } from '../bundle.ts';
 import type { Happening, Run, Step, Story } from '../story.ts';
 
 export interface Case {
@@ -27,6 +27,13 @@ const world = (hosts: readonly boolean[], credentials: number, agreed: boolean, 
   tags: 'content',
   steps,
 });
+
+/** History was not asked of what both the store and its backup copy had lost. */
+const HISTORY_UNASKED: Edit = {
+  file: 'sync/rules/history.ts',
+  find: "entry?.agreed !== undefined && STORE_PLACES.every((place) => seen[place].kind === 'absent');",
+  replace: 'false;',
+};
 
 export const CASES: readonly Case[] = [
   {
@@ -222,6 +229,7 @@ export const CASES: readonly Case[] = [
       file: 'stores/commit-all.ts',
       find: "const TOMBSTONE_LAST: readonly ObjectStep[] = ['current', 'backup', 'tombstone'];",
       replace: 'const TOMBSTONE_LAST = TOMBSTONE_FIRST;',
+      also: [HISTORY_UNASKED],
     },
   },
   {
@@ -259,8 +267,9 @@ export const CASES: readonly Case[] = [
     ),
     before: {
       file: 'sync/snapshot.ts',
-      find: "if (answer.kind === 'absent') torn.push(name);\n      const sighting = sightingOf(answer);",
-      replace: "const sighting: Sighting = answer.kind === 'absent' ? answer : sightingOf(answer);",
+      find: "if (answer.kind === 'absent') torn.push(name);\n      const sighting = held(sightingOf(answer));",
+      replace: "const sighting: Sighting = answer.kind === 'absent' ? answer : held(sightingOf(answer));",
+      also: [HISTORY_UNASKED],
     },
   },
   {
