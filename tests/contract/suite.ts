@@ -496,24 +496,22 @@ export function storeContract(name: string, makeFixture: () => Promise<StoreFixt
 
     test('whoever lists while others delete sees each credential, or its tombstone, or both', async () => {
       const [store, other] = await Promise.all([prepared(), prepared()]);
-      const names = Array.from({ length: 12 }, (_, index) => `${index}.json`);
+      const names = Array.from({ length: 60 }, (_, index) => `${index}.json`);
       const made = await store.commit(names.map((each) => create(each, credential(each))));
+      const changes = made.map((outcome, index): StoreChange => {
+        if (outcome.kind !== 'done' || !outcome.current || !outcome.backup) throw new Error('not made');
+        return {
+          name: named(names[index] ?? ''),
+          keep: [],
+          tombstone: { kind: 'put', bytes: record(1), seen: undefined },
+          current: { kind: 'remove', seen: outcome.current },
+          backup: { kind: 'remove', seen: outcome.backup },
+        };
+      });
       let ended = false;
-      const deleting = (async () => {
-        for (const [index, outcome] of made.entries()) {
-          if (outcome.kind !== 'done' || !outcome.current || !outcome.backup) throw new Error('not made');
-          await store.commit([
-            {
-              name: named(names[index] ?? ''),
-              keep: [],
-              tombstone: { kind: 'put', bytes: record(1), seen: undefined },
-              current: { kind: 'remove', seen: outcome.current },
-              backup: { kind: 'remove', seen: outcome.backup },
-            },
-          ]);
-        }
+      const deleting = store.commit(changes).finally(() => {
         ended = true;
-      })();
+      });
       while (!ended) {
         const { current: there, tombstones } = await other.list();
         expect(names.filter((each) => !there.has(each) && !tombstones.has(each))).toEqual([]);
