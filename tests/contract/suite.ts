@@ -494,32 +494,6 @@ export function storeContract(name: string, makeFixture: () => Promise<StoreFixt
       });
     });
 
-    test('whoever lists while others delete sees each credential, or its tombstone, or both', async () => {
-      const [store, other] = await Promise.all([prepared(), prepared()]);
-      const names = Array.from({ length: 60 }, (_, index) => `${index}.json`);
-      const made = await store.commit(names.map((each) => create(each, credential(each))));
-      const changes = made.map((outcome, index): StoreChange => {
-        if (outcome.kind !== 'done' || !outcome.current || !outcome.backup) throw new Error('not made');
-        return {
-          name: named(names[index] ?? ''),
-          keep: [],
-          tombstone: { kind: 'put', bytes: record(1), seen: undefined },
-          current: { kind: 'remove', seen: outcome.current },
-          backup: { kind: 'remove', seen: outcome.backup },
-        };
-      });
-      let ended = false;
-      const deleting = store.commit(changes).finally(() => {
-        ended = true;
-      });
-      while (!ended) {
-        const { current: there, tombstones } = await other.list();
-        expect(names.filter((each) => !there.has(each) && !tombstones.has(each))).toEqual([]);
-      }
-      await deleting;
-      expect((await other.list()).tombstones.size).toBe(names.length);
-    });
-
     describe('the order of one change', () => {
       test('a tombstone that is lost stops the removals behind it, and history is kept all the same', async () => {
         const store = await prepared();

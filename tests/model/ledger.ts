@@ -318,6 +318,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     putBack(name, bytes) {
       const version = versionIn(bytes);
       if (version) restored.add(`${name} ${version.id}`);
+      // It lives again: a host that has not heard of the deletion may hold, and bring, what replaced this one long ago.
+      dead.delete(name);
     },
     wiped() {
       for (const [name, entries] of cloud.history)
