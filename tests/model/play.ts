@@ -458,7 +458,12 @@ async function becomeQuiet(world: World, figures: Figures): Promise<void> {
 async function checkChangesArrive(world: World, figures: Figures): Promise<void> {
   const { hosts, cloud, ledger } = world;
   const [first] = hosts as [Host, ...Host[]];
-  const name = NAMES.find((each) => versionIn(inodeOf(first, 'auth', each)?.bytes));
+  // A file that is dated ahead of its host's clock and is no credential is left alone until the clock is there.
+  const isSettled = (each: string) =>
+    hosts.every((host) =>
+      LOCAL_PLACES.every((place) => (inodeOf(host, place, each)?.modified ?? 0) <= host.now()),
+    );
+  const name = NAMES.find((each) => versionIn(inodeOf(first, 'auth', each)?.bytes) && isSettled(each));
   if (name === undefined || hosts.some(({ clock }) => clock.ahead !== 0)) return;
   simulation.now += 60_000;
   happen(world, { kind: 'rotate', host: 0, name: NAMES.indexOf(name), place: 'auth' });
