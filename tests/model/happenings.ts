@@ -179,7 +179,8 @@ export function happen(world: World, step: Happening): void {
 
 /** While the tombstone stands, what came and went again since is nothing that our program knows of. */
 function cleared({ cloud }: World, host: Host, place: 'auth' | 'ccs', name: string): void {
-  if (!cloud.objects.tombstone.has(name)) host.cleared.set(`${place} ${name}`, host.now());
+  const key = `${place} ${name}`;
+  if (!cloud.objects.tombstone.has(name) || !host.cleared.has(key)) host.cleared.set(key, host.now());
 }
 
 /** Everyone who has begun to write a file finishes it. */

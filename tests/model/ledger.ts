@@ -127,7 +127,10 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
 
   function knownNow(): number {
     const process = simulation.current;
-    return process ? (seen.get(process) ?? known.get(process.machine) ?? 0) : arrived;
+    if (!process) return arrived;
+    // A store that fails in the middle of a look is out of reach: what was listed until then counts for nothing.
+    const failed = process.log.some((line) => /^(unreachable|refused|lost answer) from/.test(line));
+    return (failed ? undefined : seen.get(process)) ?? known.get(process.machine) ?? 0;
   }
 
   /** Whether one of our programs made another version current after this one was. */
