@@ -1,4 +1,5 @@
 /** A look at the store takes a while. What others do there meanwhile must not be read as what they did not do. */
+import { rm } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import type { CredentialName } from '../../ts/src/credential/name.ts';
 import { forgetting } from '../../ts/src/history/choices.ts';
@@ -85,7 +86,6 @@ describe('a look that others write into', () => {
     laptop.put('auth', A, login(1));
     await laptop.sync();
     const emptied = beforeReading(async () => {
-      const { rm } = await import('node:fs/promises');
       await rm(where.storePath, { recursive: true });
     });
     const report = await server.run({ through: emptied });
