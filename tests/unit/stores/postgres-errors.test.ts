@@ -91,6 +91,7 @@ test('hosts that make the same table at once are no failure: the later one tries
   expect(isWorthAnotherTry(said('23505', 'duplicate key', { table: 'auth_store' }))).toBe(false);
   expect(isWorthAnotherTry(said('23505'))).toBe(false);
   expect(isWorthAnotherTry(said('XX000', 'tuple concurrently updated'))).toBe(true);
+  expect(isWorthAnotherTry(said('42710', 'type "auth_store" already exists'))).toBe(true);
   expect(isWorthAnotherTry(said('XX000', 'cache lookup failed'))).toBe(false);
 });
 

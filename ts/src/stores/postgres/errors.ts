@@ -54,9 +54,10 @@ export function isConnectionLost(error: unknown): boolean {
 export function isWorthAnotherTry(error: unknown): boolean {
   const code = sqlState(error);
   if (code !== undefined) {
-    // Another made the same table at that moment: 23505 on the catalogue, 42P06, 42P07, XX000 "concurrently updated".
+    // Another made the same table at that moment: 23505 on the catalogue, 42P06, 42P07, 42710 (the type that each table
+    // has), XX000 "concurrently updated".
     return (
-      /^(40001|40P01|57P0[123]|53300|42P06|42P07|08006|08003)$/.test(code) ||
+      /^(40001|40P01|57P0[123]|53300|42P06|42P07|42710|08006|08003)$/.test(code) ||
       (code === '23505' && /^pg_/.test(field(error, 'table') ?? '')) ||
       (code === 'XX000' && /concurrently/.test(messageOf(error)))
     );
