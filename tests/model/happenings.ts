@@ -80,11 +80,7 @@ export function happen(world: World, step: Happening): void {
       if (!inodeOf(host, step.place, name)) return;
       removeFile(host, pathOf(step.place, name));
       // Who still has it open writes into what nobody finds: that is no loss of ours.
-      host.begun.splice(
-        0,
-        host.begun.length,
-        ...host.begun.filter(({ path }) => path !== pathOf(step.place, name)),
-      );
+      abandonBegun(host, pathOf(step.place, name));
       ledger.deleted(name);
       cleared(world, host, step.place, name);
       return;
@@ -97,6 +93,7 @@ export function happen(world: World, step: Happening): void {
       const isFree = !inodeOf(host, 'auth', name) || cloud.objects.tombstone.has(name);
       if (isFree && since !== undefined && host.now() - since > PUT_BACK_MS) ledger.putBack(name, bytes);
       ledger.made(bytes, `what ${host.name} had`);
+      abandonBegun(host, pathOf('auth', name));
       writeFile(host, pathOf('auth', name), bytes);
       return;
     }
@@ -183,6 +180,11 @@ function cleared({ cloud }: World, host: Host, place: 'auth' | 'ccs', name: stri
   if (!cloud.objects.tombstone.has(name) || !host.cleared.has(key)) host.cleared.set(key, host.now());
 }
 
+/** Programs write one file one after the other: who begins has seen the last one end, or it never will. */
+function abandonBegun(host: Host, path: string): void {
+  host.begun.splice(0, host.begun.length, ...host.begun.filter((each) => each.path !== path));
+}
+
 /** Everyone who has begun to write a file finishes it. */
 export function finish(world: World, host: Host): void {
   for (const { path, inode, bytes, since } of host.begun.splice(0)) {
@@ -212,6 +214,7 @@ function put(
   if (place === 'ccs' && (!host.ccs || name.includes('/'))) return;
   world.ledger.made(bytes, what);
   if (place === 'auth') host.held.set(name, [...(host.held.get(name) ?? []), bytes]);
+  abandonBegun(host, pathOf(place, name));
   writeFile(host, pathOf(place, name), bytes);
 }
 

@@ -403,6 +403,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       change(where, name, versionIn(before), next, () => cloud.objects[area].get(name)?.bytes);
       if (area !== 'current' || !next) return;
       arrivalsOf(name).push({ id: next.id, ours: true, count: ++arrived });
+      // What a person restored ended the deletion; what was deleted is now what that one replaced.
+      if (chosenAt.has(next.id)) dead.delete(name);
       const lost = takenAway.get(name);
       if (lost && (next.id === lost.id || (madeAt.get(next.id) ?? 0) > lost.count)) takenAway.delete(name);
       else if (lost) lost.isTaken = true;

@@ -345,6 +345,8 @@ function fingerprint({ cloud, keep }: World, host: Host): string {
   const files = [PATHS.auth, PATHS.ccs].flatMap((path) =>
     host.files
       .files(path)
+      // What a run that was cut short left is removed by the next that can.
+      .filter(([file]) => !file.endsWith('.tmp'))
       .map(([file, { number, modified, bytes }]) => `${file} ${number} ${modified} ${bytes.length}`),
   );
   const objects = (['current', 'backup', 'tombstone'] as const).flatMap((area) =>

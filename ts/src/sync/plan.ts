@@ -321,12 +321,32 @@ function heal(
       conflict: false,
     };
   }
-  const [best] = inOrder(acceptable.length > 0 ? acceptable : present, now);
   // Less fresh than what was agreed, or replaced before: history may have better.
-  if (best && seen.history === undefined) return { kind: 'consult' };
+  if (present.length > 0 && seen.history === undefined) return { kind: 'consult' };
+  const again = acceptable.length === 0 ? putBackInStore(seen, entry, present, superseded) : undefined;
+  if (again)
+    return spread(again, 'put back in the store, after all others were replaced or deleted', present, {});
+  const [best] = inOrder(acceptable.length > 0 ? acceptable : present, now);
   return best
     ? spread(best, 'an older version, the only one that is left', present, {})
     : { kind: 'nothing' };
+}
+
+/**
+ * What one of our programs made the store's current version again, where all that is left was replaced once, and what was
+ * agreed here was too: a person put an old file back after the deletion, and the host that still has the deleted one
+ * must not undo that.
+ */
+function putBackInStore(
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+  present: readonly Candidate[],
+  superseded: ReadonlySet<VersionId>,
+): Candidate | undefined {
+  const { store } = seen;
+  if (store.kind !== 'version' || store.recorded !== true) return undefined;
+  if (!entry?.agreed || !superseded.has(entry.agreed.id)) return undefined;
+  return present.find(({ version }) => version.id === store.version.id);
 }
 
 function deletedWords({ host, time }: Tombstone): string {

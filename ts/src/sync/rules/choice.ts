@@ -108,8 +108,12 @@ function forget(
   host: string,
 ): Decision | undefined {
   const present = inOrder(candidates(seen), now);
-  const last = present[0]?.version ?? (seen.tombstone ? undefined : entry?.agreed);
-  if (!last) return undefined;
+  const freshest = present[0]?.version ?? (seen.tombstone ? undefined : entry?.agreed);
+  if (!freshest) return undefined;
+  // Where it was deleted before, and this host has no more than an older copy, that is not what a person wants back.
+  const earlier = tombstoneIn(seen);
+  const isOlder = earlier && compareFreshness(freshest.freshness, earlier.freshness, now) <= 0;
+  const last = isOlder ? { id: earlier.version, freshness: earlier.freshness } : freshest;
   // It ranks above all that is there, and above what a host that is offline refreshed before this.
   const freshness = fresherThan(
     last.freshness,
@@ -117,7 +121,7 @@ function forget(
     time,
   );
   const agreed = entry?.agreed ? [entry.agreed.id] : [];
-  const buried = burying(last.id, freshness, [...versionsIn(seen), ...agreed], tombstoneIn(seen));
+  const buried = burying(last.id, freshness, [...versionsIn(seen), ...agreed], earlier);
   return {
     kind: 'delete',
     tombstone: { name, ...buried, host, forgotten: true, time },
