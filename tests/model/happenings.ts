@@ -46,7 +46,7 @@ export function happen(world: World, step: Happening): void {
       ledger.native(name, undefined);
       return;
     case 'store lost':
-      for (const each of cloud.objects.current.keys()) ledger.native(each, undefined);
+      ledger.emptied();
       for (const area of ['current', 'backup'] as const) cloud.objects[area].clear();
       if (step.what === 'all') {
         ledger.wiped();

@@ -2,7 +2,7 @@
  * The invariants. The ledger sees every change that any of our programs makes, before it happens, and knows the whole
  * world: so each rule is said once, about every single write, and not about the end of a run.
  */
-import { compareFreshness } from '../../ts/src/credential/freshness.ts';
+import { compareFreshness, type Freshness } from '../../ts/src/credential/freshness.ts';
 import {
   contentOf,
   parseCredential,
@@ -31,6 +31,8 @@ export interface Ledger extends Witness {
   made(bytes: Buffer, what: string): void;
   /** Another program wrote the store's current object. */
   native(name: string, bytes: Buffer | undefined): void;
+  /** All of the store's objects are about to be wiped. */
+  emptied(): void;
   /** A person or a program deleted this credential from a host: a tombstone may be written for it. */
   deleted(name: string): void;
   /** A person had this version made out of an older one, and it is fresher than all that was. */
@@ -83,10 +85,13 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   const seen = new WeakMap<Process, number>();
   /** How many had when the last process looked that carried out, on that machine, all that it had to: it remembers. */
   const known = new Map<Machine, number>();
-  /** Versions that a tombstone of ours named, since the name last lived by a person's hand. */
+  /** Versions that a tombstone of ours named, with what went with them, since the name last lived by a person's hand. */
   const dead = new Map<string, Map<VersionId, number>>();
   /** What was current when others took it out of the store, until it is back or a newer one is. */
   const takenAway = new Map<string, { readonly id: VersionId; readonly count: number; isTaken: boolean }>();
+  /** What a wipe of all took away, until it or a fresher one is there: each host knows another order. */
+  const unsettled = new Map<string, { readonly id: VersionId; readonly count: number }>();
+  const freshnessOf = new Map<VersionId, Freshness>();
   /** All tombstones that ever stood. */
   const tombstones = new Map<string, Version[]>();
   /** How many versions had been made when a person last forgot a name: all of those may go. */
@@ -219,7 +224,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       }
       const isDead = (dead.get(name)?.has(before.id) ?? false) || isForgotten(name, before.id);
       const isOld = isDead || isSuperseded(name, before.id) || isReplacedInHistory(name, before.id);
-      if (after && cloud.conditions && !isOld && !isLate && !isMarkedForRemoval(name, after.id)) {
+      const isOrdered = cloud.conditions && (unsettled.get(name)?.id ?? before.id) === before.id;
+      if (after && isOrdered && !isOld && !isLate && !isMarkedForRemoval(name, after.id)) {
         if (isSuperseded(name, after.id) && !wasBack(name, before.id, after.id))
           violate(
             'no version is replaced by an older one',
@@ -278,6 +284,18 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     );
   }
 
+  /** This version arrived where the one that was current had been taken away. */
+  function settle(name: string, next: Version): void {
+    const lost = unsettled.get(name);
+    if (!lost) return;
+    const known = freshnessOf.get(lost.id);
+    const isNewer =
+      (madeAt.get(next.id) ?? chosenAt.get(next.id) ?? 0) > lost.count &&
+      known !== undefined &&
+      compareFreshness(next.freshness, known, simulation.current?.machine.now() ?? simulation.now) >= 0;
+    if (next.id === lost.id || isNewer) unsettled.delete(name);
+  }
+
   /** A version that is less fresh by its date may be the later one: the other was dated by a clock that is ahead. */
   function wasReplaced(name: string, before: Version, after: Version): boolean {
     const list = arrivalsOf(name);
@@ -301,11 +319,19 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       const last = list.at(-1);
       // None of our programs ever saw it in the store.
       if (last && !last.ours && !cloud.history.get(name)?.has(last.id)) list.pop();
+      if (version) freshnessOf.set(version.id, version.freshness);
       if (version) list.push({ id: version.id, ours: false, count: ++arrived });
       // Who writes next replaces nothing that it could know of.
       else {
         if (last) takenAway.set(name, { ...last, count: ++arrived, isTaken: false });
         arrivals.delete(name);
+      }
+    },
+    emptied() {
+      for (const name of cloud.objects.current.keys()) {
+        this.native(name, undefined);
+        const lost = takenAway.get(name);
+        if (lost) unsettled.set(name, { id: lost.id, count: lost.count });
       }
     },
     deleted(name) {
@@ -387,16 +413,22 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
         if (after) {
           if (!deletedAt.has(name)) violate('nothing is deleted that nobody deleted', name);
           const record = JSON.parse(Buffer.from(after).toString());
-          const { version: id, lastRefreshMs: lastRefresh, expiredMs: expired } = record;
+          const { version: id, lastRefreshMs: lastRefresh, expiredMs: expired, also = [] } = record;
           if (record.forgotten) forgotten.set(name, arrived);
           const freshness = { ...(lastRefresh && { lastRefresh }), ...(expired && { expired }) };
           tombstones.set(name, [...(tombstones.get(name) ?? []), { id, freshness, bytes: Buffer.alloc(0) }]);
-          dead.set(name, (dead.get(name) ?? new Map()).set(id, ++arrived));
-          restored.delete(`${name} ${id}`);
+          const count = ++arrived;
+          const buried = dead.get(name) ?? new Map<VersionId, number>();
+          for (const each of [id, ...also]) {
+            buried.set(each, count);
+            restored.delete(`${name} ${each}`);
+          }
+          dead.set(name, buried);
         }
         return;
       }
       const next = versionIn(after);
+      if (next) freshnessOf.set(next.id, next.freshness);
       if (after && !next) violate('nothing invalid ever reaches a store', `${name} as ${area}`);
       if (area !== 'current' && area !== 'backup') return;
       const where = area === 'current' ? 'the store' : 'the backup copy';
@@ -408,6 +440,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       const lost = takenAway.get(name);
       if (lost && (next.id === lost.id || (madeAt.get(next.id) ?? 0) > lost.count)) takenAway.delete(name);
       else if (lost) lost.isTaken = true;
+      settle(name, next);
     },
     pruned(name, id) {
       const version = id as VersionId;

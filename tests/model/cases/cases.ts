@@ -35,6 +35,13 @@ const HISTORY_UNASKED: Edit = {
   replace: 'false;',
 };
 
+/** A deletion over an earlier one named what this host happened to have, be it older than what was deleted before. */
+const OLDER_NAMED: Edit = {
+  file: 'sync/rules/choice.ts',
+  find: 'return living?.version ?? { id: earlier.version, freshness: earlier.freshness };',
+  replace: 'return (living ?? present[0])?.version;',
+};
+
 export const CASES: readonly Case[] = [
   {
     name: 'a refresh that is written while its deleted file is unlinked is kept, and lives',
@@ -153,6 +160,7 @@ export const CASES: readonly Case[] = [
       file: 'sync/rules/tombstone.ts',
       find: '...(others.size > 0 && { also: [...others].slice(0, MAX_ALSO) }),',
       replace: '',
+      also: [OLDER_NAMED],
     },
   },
   {
@@ -252,6 +260,7 @@ export const CASES: readonly Case[] = [
       file: 'sync/rules/tombstone.ts',
       find: 'new Set([...(earlier ? buriedVersions(earlier) : []), ...present])',
       replace: 'new Set(present)',
+      also: [OLDER_NAMED],
     },
   },
   {

@@ -42,7 +42,7 @@ import { deletes, exists, guard, isForgottenElsewhere, putBack } from './rules/g
 import { needsHistory } from './rules/history.ts';
 import { isStale, wasChosenOver } from './rules/stale.ts';
 import { chosenAgain, supersededVersions } from './rules/superseded.ts';
-import { buriedVersions, burying, lifeUnder } from './rules/tombstone.ts';
+import { buriedVersions, burying, lives } from './rules/tombstone.ts';
 import { twins } from './rules/twins.ts';
 import { type Candidate, inOrder } from './rules/winner.ts';
 import { tombstoneIn, versionsIn } from './sightings.ts';
@@ -242,25 +242,6 @@ function deletion(
     tag: undefined,
     reason: `deleted from ${placeNames(gone)}`,
   };
-}
-
-/** Whether a version lives under a tombstone in at least one of the places that hold it. */
-function lives(
-  { version, places }: Candidate,
-  seen: CredentialSnapshot,
-  tombstone: Tombstone,
-  entry: BaseEntry | undefined,
-  superseded: ReadonlySet<VersionId>,
-  now: number,
-): boolean {
-  return places.some((place) => {
-    const sighting = seen[place];
-    const since =
-      sighting.kind === 'version'
-        ? sighting.since
-        : /* v8 ignore next -- a candidate is in places that hold it */ undefined;
-    return lifeUnder(tombstone, version, place, since, entry, superseded, now) !== 'dead';
-  });
 }
 
 /** Rule 4, several changes: one version out of all of them. */

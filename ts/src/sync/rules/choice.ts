@@ -9,14 +9,16 @@ import {
   type BaseEntry,
   type CredentialSnapshot,
   type Decision,
+  type SeenVersion,
   type Snapshot,
   STORE_PLACES,
+  type Tombstone,
 } from '../model.ts';
 import { holds, tombstoneIn, versionsIn } from '../sightings.ts';
 import { freshnessWords, placeNames } from '../words.ts';
 import { supersededVersions } from './superseded.ts';
-import { burying } from './tombstone.ts';
-import { inOrder } from './winner.ts';
+import { burying, lives } from './tombstone.ts';
+import { type Candidate, inOrder } from './winner.ts';
 
 export type Choice =
   /** Makes a version current everywhere: one that `restoredContent` made. */
@@ -99,6 +101,20 @@ function restore(
   };
 }
 
+/** What is deleted where it was deleted before: what lives, or else what that deletion named, of which an old copy is left. */
+function lastUnder(
+  earlier: Tombstone,
+  present: readonly Candidate[],
+  seen: CredentialSnapshot,
+  entry: BaseEntry | undefined,
+  now: number,
+): Pick<SeenVersion, 'id' | 'freshness'> | undefined {
+  if (present.length === 0) return undefined;
+  const superseded = supersededVersions(entry, seen.history, versionsIn(seen, STORE_PLACES), seen.pruned);
+  const living = present.find((candidate) => lives(candidate, seen, earlier, entry, superseded, now));
+  return living?.version ?? { id: earlier.version, freshness: earlier.freshness };
+}
+
 function forget(
   name: CredentialName,
   { time }: Extract<Choice, { kind: 'forget' }>,
@@ -108,12 +124,11 @@ function forget(
   host: string,
 ): Decision | undefined {
   const present = inOrder(candidates(seen), now);
-  const freshest = present[0]?.version ?? (seen.tombstone ? undefined : entry?.agreed);
-  if (!freshest) return undefined;
-  // Where it was deleted before, and this host has no more than an older copy, that is not what a person wants back.
   const earlier = tombstoneIn(seen);
-  const isOlder = earlier && compareFreshness(freshest.freshness, earlier.freshness, now) <= 0;
-  const last = isOlder ? { id: earlier.version, freshness: earlier.freshness } : freshest;
+  const last = earlier
+    ? lastUnder(earlier, present, seen, entry, now)
+    : (present[0]?.version ?? entry?.agreed);
+  if (!last) return undefined;
   // It ranks above all that is there, and above what a host that is offline refreshed before this.
   const freshness = fresherThan(
     last.freshness,

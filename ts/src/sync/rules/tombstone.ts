@@ -1,7 +1,15 @@
 /** Rule: a deleted credential stays deleted until the name lives again. */
 import { compareFreshness, type Freshness } from '../../credential/freshness.ts';
 import type { VersionId } from '../../credential/version.ts';
-import { type BaseEntry, isStorePlace, type Place, type SeenVersion, type Tombstone } from '../model.ts';
+import {
+  type BaseEntry,
+  type CredentialSnapshot,
+  isStorePlace,
+  type Place,
+  type SeenVersion,
+  type Tombstone,
+} from '../model.ts';
+import type { Candidate } from './winner.ts';
 
 /** A file that is back sooner than this after its removal was put back by a proxy that still held it. */
 export const REAPPEARANCE_MS = 60_000;
@@ -34,6 +42,25 @@ export function lifeUnder(
   if (cleared !== undefined && Math.min(since ?? now, now) - cleared > REAPPEARANCE_MS) return 'put-back';
   if (buriedVersions(tombstone).includes(version.id) || superseded.has(version.id)) return 'dead';
   return compareFreshness(version.freshness, tombstone.freshness, now) > 0 ? 'fresher' : 'dead';
+}
+
+/** Whether a version lives under a tombstone in at least one of the places that hold it. */
+export function lives(
+  { version, places }: Candidate,
+  seen: CredentialSnapshot,
+  tombstone: Tombstone,
+  entry: BaseEntry | undefined,
+  superseded: ReadonlySet<VersionId>,
+  now: number,
+): boolean {
+  return places.some((place) => {
+    const sighting = seen[place];
+    const since =
+      sighting.kind === 'version'
+        ? sighting.since
+        : /* v8 ignore next -- a candidate is in places that hold it */ undefined;
+    return lifeUnder(tombstone, version, place, since, entry, superseded, now) !== 'dead';
+  });
 }
 
 /** Every version that a tombstone says was deleted. */
