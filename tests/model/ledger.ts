@@ -87,6 +87,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   const known = new Map<Machine, number>();
   /** Versions that a tombstone of ours named, with what went with them, since the name last lived by a person's hand. */
   const dead = new Map<string, Map<VersionId, number>>();
+  /** What was dead when a person restored the name: replaced, and dead again with what replaced it. */
+  const outlived = new Map<string, ReadonlyMap<VersionId, number>>();
   /** What was current when others took it out of the store, until it is back or a newer one is. */
   const takenAway = new Map<string, { readonly id: VersionId; readonly count: number; isTaken: boolean }>();
   /** What a wipe of all took away, until it or a fresher one is there: each host knows another order. */
@@ -284,6 +286,11 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     );
   }
 
+  function endDeletion(name: string): void {
+    outlived.set(name, new Map([...(outlived.get(name) ?? []), ...(dead.get(name) ?? [])]));
+    dead.delete(name);
+  }
+
   /** This version arrived where the one that was current had been taken away. */
   function settle(name: string, next: Version): void {
     const lost = unsettled.get(name);
@@ -349,12 +356,14 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       if (version) restored.add(`${name} ${version.id}`);
       // It lives again: a host that has not heard of the deletion may hold, and bring, what replaced this one long ago.
       dead.delete(name);
+      outlived.delete(name);
     },
     wiped() {
       for (const [name, entries] of cloud.history)
         for (const id of entries.keys()) wipedVersions.add(`${name} ${id}`);
       arrivals.clear();
       dead.clear();
+      outlived.clear();
       restored.clear();
     },
     runEnded(disturbed) {
@@ -418,12 +427,13 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
           const freshness = { ...(lastRefresh && { lastRefresh }), ...(expired && { expired }) };
           tombstones.set(name, [...(tombstones.get(name) ?? []), { id, freshness, bytes: Buffer.alloc(0) }]);
           const count = ++arrived;
-          const buried = dead.get(name) ?? new Map<VersionId, number>();
+          const buried = new Map([...(dead.get(name) ?? []), ...(outlived.get(name) ?? [])]);
           for (const each of [id, ...also]) {
             buried.set(each, count);
             restored.delete(`${name} ${each}`);
           }
           dead.set(name, buried);
+          outlived.delete(name);
         }
         return;
       }
@@ -436,7 +446,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       if (area !== 'current' || !next) return;
       arrivalsOf(name).push({ id: next.id, ours: true, count: ++arrived });
       // What a person restored ended the deletion; what was deleted is now what that one replaced.
-      if (chosenAt.has(next.id)) dead.delete(name);
+      if (chosenAt.has(next.id)) endDeletion(name);
       const lost = takenAway.get(name);
       if (lost && (next.id === lost.id || (madeAt.get(next.id) ?? 0) > lost.count)) takenAway.delete(name);
       else if (lost) lost.isTaken = true;
