@@ -182,6 +182,62 @@ const healed: Case[] = [
     history: [],
     expect: { decision: 'spread', winner: v1, actions: ['write store', 'write backup', 'write ccs'] },
   },
+  {
+    section: 'Healing',
+    case: 'each replaced the other once: what a person put back into S after the deletion, not what was deleted',
+    base: { agreed: v2 },
+    places: { ...everywhere(v2), store: v1, backup: v1 },
+    history: [
+      { version: v2, replaces: [v1] },
+      { version: v1, replaces: [v2], arrived: 1 },
+    ],
+    expect: { decision: 'spread', winner: v1, actions: ['write auth', 'write ccs'] },
+  },
+  {
+    section: 'Healing',
+    case: 'each replaced the other once, and a native proxy wrote the older one to S: the fresher one',
+    base: { agreed: v2 },
+    places: { ...everywhere(v2), store: native(v1) },
+    history: [
+      { version: v2, replaces: [v1] },
+      { version: v1, replaces: [v2], arrived: 1 },
+    ],
+    expect: { decision: 'spread', winner: v2, actions: ['write store'] },
+  },
+  {
+    section: 'Healing',
+    case: 'each replaced the other once, and this host agreed on neither: the fresher one',
+    base: { superseded: [v1, v2] },
+    places: { ...everywhere(v2), store: v1, backup: v1 },
+    history: [
+      { version: v2, replaces: [v1] },
+      { version: v1, replaces: [v2], arrived: 1 },
+    ],
+    expect: { decision: 'spread', winner: v2, actions: ['write store', 'write backup'] },
+  },
+  {
+    section: 'Healing',
+    case: 'all that is left was replaced, and what replaced it is nowhere: the fresher one, not the one in S',
+    base: { agreed: v3, superseded: [v1, v2] },
+    places: { ...everywhere(v2), store: v1 },
+    history: [],
+    expect: { decision: 'spread', winner: v2, actions: ['write store'] },
+  },
+  {
+    section: 'Healing',
+    case: 'each replaced the other once, and L has an old file that nothing replaced: that one',
+    base: { agreed: v3 },
+    places: { ...everywhere(v3), auth: v2, store: v1 },
+    history: [
+      { version: v3, replaces: [v1] },
+      { version: v1, replaces: [v3], arrived: 1 },
+    ],
+    expect: {
+      decision: 'spread',
+      winner: v2,
+      actions: ['keep v2 in history', 'write store', 'write backup', 'write ccs'],
+    },
+  },
 ];
 
 const chosen: Case[] = [

@@ -336,6 +336,45 @@ export const CASES: readonly Case[] = [
     },
   },
   {
+    name: 'a deletion by a host that has but an older copy leaves in history what was deleted before it',
+    stories: [
+      {
+        ...world([false, false], 1, true, [
+          { kind: 'time', seconds: 90_000 },
+          alone(run(1, { choice: { kind: 'restore', name: 0, age: 0 } })),
+          { kind: 'remove', host: 1, name: 0, place: 'auth' },
+          alone(run(1)),
+          together(0, run(0, { choice: { kind: 'forget', name: 0 } }), run(1)),
+        ]),
+        keep: { versions: 1, days: 0 },
+      },
+    ],
+    before: OLDER_NAMED,
+  },
+  {
+    name: 'an old file that a person puts back is not undone by a host that still has what was deleted after it',
+    stories: [
+      world([false, false, false], 1, false, [
+        { kind: 'login', host: 1, name: 0, dates: 'refreshed' },
+        alone(run(0)),
+        together(
+          0,
+          run(1, { choice: { kind: 'forget', name: 0 } }),
+          run(2, { choice: { kind: 'restore', name: 0, age: 0 } }),
+        ),
+        together(0, run(1, { choice: { kind: 'forget', name: 0 } }), run(0)),
+        { kind: 'clock', host: 1, hours: 1 },
+        { kind: 'write back', host: 1, name: 0, age: 1 },
+        alone(run(0)),
+      ]),
+    ],
+    before: {
+      file: 'sync/plan.ts',
+      find: 'const again = acceptable.length === 0 ? putBackInStore(seen, entry, present, superseded) : undefined;',
+      replace: 'const again = undefined as Candidate | undefined;',
+    },
+  },
+  {
     name: 'the guard says of an emptied directory in the next run what it said in the first',
     stories: [
       world([false, false], 4, true, [

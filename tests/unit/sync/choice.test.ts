@@ -95,6 +95,25 @@ describe('a credential that is forgotten', () => {
     });
   });
 
+  test('over an earlier deletion is of what that one named, where this host has but an older copy', () => {
+    expect(
+      asked(forget, { base: { agreed: v2 }, tombstone: v3, places: { auth: v2, ccs: v1 } }),
+    ).toMatchObject({
+      kind: 'delete',
+      over: 'tag T',
+      tombstone: { version: v3.id, also: [v2.id, v1.id] },
+    });
+  });
+
+  test('over an earlier deletion is of what a person put back since, however old that is', () => {
+    const world: World = {
+      base: { buried: { deleted: v3, clearedSecondsAgo: 3600 } },
+      tombstone: v3,
+      places: { auth: v1 },
+    };
+    expect(asked(forget, world)).toMatchObject({ tombstone: { version: v1.id, also: [v3.id] } });
+  });
+
   test('needs nothing where there never was a good version', () => {
     expect(asked(forget, { places: { auth: { invalid: '{' } } })).toBeUndefined();
   });
