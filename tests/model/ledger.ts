@@ -95,7 +95,10 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   const unsettled = new Map<string, { readonly id: VersionId; readonly count: number }>();
   const freshnessOf = new Map<VersionId, Freshness>();
   /** All tombstones that ever stood. */
-  const tombstones = new Map<string, Version[]>();
+  const tombstones = new Map<
+    string,
+    { readonly buried: readonly VersionId[]; readonly freshness: Freshness }[]
+  >();
   /** How many versions had been made when a person last forgot a name: all of those may go. */
   const forgotten = new Map<string, number>();
   const restored = new Set<string>();
@@ -152,6 +155,11 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   /** Where the store's objects were wiped, history still tells what had been replaced. */
   function isReplacedInHistory(name: string, id: VersionId): boolean {
     return [...(cloud.history.get(name)?.values() ?? [])].some(({ replaces }) => replaces.includes(id));
+  }
+
+  /** What history says this version replaced: it may be a native proxy's, which one of our programs then took. */
+  function replacedBy(name: string, id: VersionId): readonly VersionId[] {
+    return cloud.history.get(name)?.get(id)?.replaces ?? [];
   }
 
   /** Whether the machine at work has a base for a name. */
@@ -279,10 +287,10 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   function mayBeRemoved(name: string, version: Version, now: number): boolean {
     if (isForgotten(name, version.id)) return true;
     return (tombstones.get(name) ?? []).some(
-      (deleted) =>
-        deleted.id === version.id ||
+      ({ buried, freshness }) =>
+        buried.some((id) => id === version.id || replacedBy(name, id).includes(version.id)) ||
         isSuperseded(name, version.id) ||
-        compareFreshness(version.freshness, deleted.freshness, now) <= 0,
+        compareFreshness(version.freshness, freshness, now) <= 0,
     );
   }
 
@@ -425,7 +433,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
           const { version: id, lastRefreshMs: lastRefresh, expiredMs: expired, also = [] } = record;
           if (record.forgotten) forgotten.set(name, arrived);
           const freshness = { ...(lastRefresh && { lastRefresh }), ...(expired && { expired }) };
-          tombstones.set(name, [...(tombstones.get(name) ?? []), { id, freshness, bytes: Buffer.alloc(0) }]);
+          tombstones.set(name, [...(tombstones.get(name) ?? []), { buried: [id, ...also], freshness }]);
           const count = ++arrived;
           const buried = new Map([...(dead.get(name) ?? []), ...(outlived.get(name) ?? [])]);
           for (const each of [id, ...also]) {
