@@ -112,6 +112,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   const expired = new Set<string>();
   /** What they are as a deletion marks them. */
   const expiredMarks = new Set<string>();
+  /** Versions that another program wrote to the store. */
+  const natives = new Set<VersionId>();
   let datesHold = true;
   /** What is settled when the run is over: it may still have open the file that it replaced or removed. */
   const suspects: { readonly name: string; readonly isWrong: () => boolean; readonly say: () => void }[] = [];
@@ -212,7 +214,10 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     const isLate = after !== undefined && (madeAt.get(after.id) ?? 0) > knownThen;
     if (before && before.id !== after?.id) {
       const marked = isMarkedForRemoval(name, before.id);
-      if (copies(name, before.id) < 2 && !marked)
+      // Another program's write just after our look, where the store has no conditions: nobody can know of it.
+      const isUnseen =
+        !cloud.conditions && natives.has(before.id) && (madeAt.get(before.id) ?? 0) > knownThen;
+      if (copies(name, before.id) < 2 && !marked && !isUnseen)
         suspects.push({
           name,
           isWrong: () => copies(name, before.id) === 0 && !mayBeGone(name, before.id),
@@ -334,8 +339,11 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       const last = list.at(-1);
       // None of our programs ever saw it in the store.
       if (last && !last.ours && !cloud.history.get(name)?.has(last.id)) list.pop();
-      if (version) freshnessOf.set(version.id, version.freshness);
-      if (version) list.push({ id: version.id, ours: false, count: ++arrived });
+      if (version) {
+        freshnessOf.set(version.id, version.freshness);
+        natives.add(version.id);
+        list.push({ id: version.id, ours: false, count: ++arrived });
+      }
       // Who writes next replaces nothing that it could know of.
       else {
         if (last) takenAway.set(name, { ...last, count: ++arrived, isTaken: false });

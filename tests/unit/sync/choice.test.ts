@@ -13,6 +13,7 @@ import {
   NOW,
   v1,
   v2,
+  v2disabled,
   v3,
   v4,
   type World,
@@ -103,6 +104,12 @@ describe('a credential that is forgotten', () => {
       over: 'tag T',
       tombstone: { version: v3.id, also: [v2.id, v1.id] },
     });
+    // As a deletion that was cut short leaves the file.
+    expect(
+      asked(forget, { base: { agreed: v2 }, tombstone: v2, places: { auth: v2disabled } }),
+    ).toMatchObject({
+      tombstone: { version: v2.id, also: [v2disabled.id] },
+    });
   });
 
   test('over an earlier deletion is of what a person put back since, however old that is', () => {
@@ -162,7 +169,11 @@ describe('a version that is restored', () => {
   test('lives, where the credential had been deleted, and where this host never had it', () => {
     const version = restored(v1);
     const deleted: World = { base: { superseded: [v1, v2] }, tombstone: v2, history };
-    expect(asked({ ...restore, version }, deleted)).toMatchObject({ kind: 'spread', ends: { tag: 'tag T' } });
+    expect(asked({ ...restore, version }, deleted)).toMatchObject({
+      kind: 'spread',
+      ends: { tag: 'tag T' },
+      reason: 'restored on laptop, after it was deleted on server at 2026-11-21T12:00:00Z',
+    });
     expect(asked({ ...restore, version }, { tombstone: v2, history })).toMatchObject({ kind: 'spread' });
   });
 

@@ -46,7 +46,7 @@ import { buriedVersions, burying, lives } from './rules/tombstone.ts';
 import { twins } from './rules/twins.ts';
 import { type Candidate, inOrder } from './rules/winner.ts';
 import { tombstoneIn, versionsIn } from './sightings.ts';
-import { freshnessWords, instantWords, placeNames } from './words.ts';
+import { deletedWords, freshnessWords, instantWords, placeNames } from './words.ts';
 
 export interface PlanOptions {
   /** Credentials that a person allowed to be deleted, by name. */
@@ -328,10 +328,6 @@ function putBackInStore(
   if (store.kind !== 'version' || store.recorded !== true) return undefined;
   if (!entry?.agreed || !superseded.has(entry.agreed.id)) return undefined;
   return present.find(({ version }) => version.id === store.version.id);
-}
-
-function deletedWords({ host, time }: Tombstone): string {
-  return `deleted on ${host} at ${instantWords(time)}`;
 }
 
 function changeWords({ places, version }: Candidate, entry: BaseEntry | undefined): string {

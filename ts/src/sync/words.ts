@@ -1,7 +1,7 @@
 /** The planner's words for people: one spelling of every place, time and version. */
 import type { Freshness } from '../credential/freshness.ts';
 import type { VersionId } from '../credential/version.ts';
-import type { Place, Problem } from './model.ts';
+import type { Place, Problem, Tombstone } from './model.ts';
 
 export function placeName(place: Place): string {
   switch (place) {
@@ -38,6 +38,11 @@ export function freshnessWords(freshness: Freshness): string {
   if (freshness.lastRefresh !== undefined) return `refreshed ${instantWords(freshness.lastRefresh)}`;
   if (freshness.expired !== undefined) return `expiring ${instantWords(freshness.expired)}`;
   return 'without a date';
+}
+
+/** "deleted on laptop at 2026-11-22T10:00:00Z" */
+export function deletedWords({ host, time }: Pick<Tombstone, 'host' | 'time'>): string {
+  return `deleted on ${host} at ${instantWords(time)}`;
 }
 
 /** An instant, milliseconds since 1970, in UTC to the second. */

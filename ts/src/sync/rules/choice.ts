@@ -15,7 +15,7 @@ import {
   type Tombstone,
 } from '../model.ts';
 import { holds, tombstoneIn, versionsIn } from '../sightings.ts';
-import { freshnessWords, placeNames } from '../words.ts';
+import { deletedWords, freshnessWords, placeNames } from '../words.ts';
 import { supersededVersions } from './superseded.ts';
 import { burying, lives } from './tombstone.ts';
 import { type Candidate, inOrder } from './winner.ts';
@@ -90,10 +90,12 @@ function restore(
       remedy: 'Nothing of it was changed. See what came with history, and run the same command again.',
     };
   }
+  const earlier = tombstoneIn(seen);
   return {
     kind: 'spread',
     winner: { from: 'merge', version },
-    reason,
+    // What a person asks history for later: that it had been deleted meanwhile, and by whom.
+    reason: earlier ? `${reason}, after it was ${deletedWords(earlier)}` : reason,
     losers: candidates(seen).map((candidate) => candidate.version),
     ends: seen.tombstone?.kind === 'tombstone' ? { tag: seen.tombstone.tag } : undefined,
     stale: false,
