@@ -110,7 +110,14 @@ const WRITTEN_BACK_MS = 10 * 60_000;
  *
  * @throws The system's error; ENOTDIR or EEXIST if something else has the name.
  */
-export async function ensureDirectory(path: string, mode = 0o700): Promise<void> {
+export function ensureDirectory(path: string, mode = 0o700): Promise<void> {
+  return makeDirectory(path, mode, MAX_TRIES);
+}
+
+/** Another program may remove what was just made above it; where the system makes none (`/proc`), no try helps. */
+const MAX_TRIES = 3;
+
+async function makeDirectory(path: string, mode: number, tries: number): Promise<void> {
   try {
     await mkdir(path, { mode });
   } catch (error) {
@@ -120,9 +127,9 @@ export async function ensureDirectory(path: string, mode = 0o700): Promise<void>
       if (!found) throw error;
       return makeNameDurable(path, found);
     }
-    if (code !== 'ENOENT' || dirname(path) === path) throw error;
-    await ensureDirectory(dirname(path), mode);
-    return ensureDirectory(path, mode);
+    if (code !== 'ENOENT' || dirname(path) === path || tries === 1) throw error;
+    await makeDirectory(dirname(path), mode, MAX_TRIES);
+    return makeDirectory(path, mode, tries - 1);
   }
   await chmod(path, mode);
   await fsyncDirectory(dirname(path));

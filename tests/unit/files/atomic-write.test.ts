@@ -111,4 +111,12 @@ describe('a directory that is made', () => {
     await expect(ensureDirectory(target)).rejects.toMatchObject({ code: 'EEXIST' });
     await expect(ensureDirectory(join(target, 'x'))).rejects.toMatchObject({ code: 'ENOTDIR' });
   });
+
+  test.skipIf(process.platform !== 'linux')(
+    'is an error where the system makes none, and no endless try',
+    async () => {
+      await expect(ensureDirectory('/proc/cliproxyapi-sync')).rejects.toMatchObject({ code: 'ENOENT' });
+      await expect(ensureDirectory('/proc/cliproxyapi-sync/x')).rejects.toMatchObject({ code: 'ENOENT' });
+    },
+  );
 });
