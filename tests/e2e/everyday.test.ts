@@ -36,6 +36,7 @@ const python = findProgram('python3') !== undefined;
 interface SeenStatus {
   readonly exitCode: number;
   readonly store: { readonly reachable: boolean };
+  readonly problems: readonly { readonly subject: string; readonly reason: string }[];
   readonly lastSuccess: { readonly command: string } | null;
   readonly lastRun: { readonly exitCode: number } | null;
   readonly credentials: readonly { name: string; state: string; places: Record<string, string> }[];
@@ -136,6 +137,28 @@ describe.for(KINDS)('with the %s store', (kind) => {
     const before = await tree(world.root);
     expect(states(await statusOf(home))).toEqual({ 'a.json': 'changed here' });
     expect(await tree(world.root)).toEqual(before);
+  });
+
+  test('status tells of a login in the proxy’s home itself, until it was brought here; then its copy is no news', async ({
+    world,
+  }) => {
+    const home = await world.home();
+    const proxyHome = join(home.path, '.cli-proxy-api');
+    await put(proxyHome, credentials('old'));
+    await writeFile(join(proxyHome, 'settings.json'), '{"theme":"dark"}');
+    const { problems } = await statusOf(home, 1);
+    expect(problems).toMatchObject([
+      {
+        subject: 'logins elsewhere',
+        reason: expect.stringContaining(`${proxyHome} itself has 1 (old.json)`),
+      },
+    ]);
+    await put(home.authDir, credentials('old'));
+    expect(await statusOf(home)).toMatchObject({ problems: [] });
+    await done(sync(home));
+    await rm(join(home.authDir, 'old.json'));
+    await done(sync(home));
+    expect(await statusOf(home)).toMatchObject({ problems: [] });
   });
 
   test('restore makes the version before current everywhere, and a second restore undoes it', async ({

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, Option } from 'commander';
+import type { CredentialName } from '../credential/name.ts';
 import { runCommand } from '../services/run-command.ts';
 import type { Settings } from '../settings/settings.ts';
+import { elsewhere, loginsElsewhere } from '../status/elsewhere.ts';
 import { servicesStatus } from '../status/services.ts';
 import { type Status, statusOf } from '../status/status.ts';
 import { readLastRuns } from '../sync/last-run.ts';
@@ -83,17 +85,20 @@ async function statusCommand(options: StatusOptions, terminal: Terminal): Promis
 async function currentStatus(settings: Settings): Promise<Status> {
   const services = stateOfServices();
   const runs = await readLastRuns(settings.stateDir);
-  return looking(settings, async (session) =>
-    statusOf({
+  return looking(settings, async (session) => {
+    const { snapshot, base } = session.look;
+    const isKnown = (name: CredentialName) => snapshot.credentials.has(name) || base.credentials.has(name);
+    return statusOf({
       look: session.look,
       report: dryReport(session),
       host: settings.hostName,
       runs,
       isStoreChosen: settings.chosenBy !== undefined,
       services: await services,
+      elsewhere: elsewhere(await loginsElsewhere(settings.proxyHome, isKnown), settings),
       now: Date.now(),
-    }),
-  );
+    });
+  });
 }
 
 /** What a dry run of `sync` would report of the same look. */

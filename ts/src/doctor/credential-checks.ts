@@ -1,7 +1,12 @@
-import { foldName, parseName, printable } from '../credential/name.ts';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type CredentialName, foldName, parseName, printable } from '../credential/name.ts';
+import type { Settings } from '../settings/settings.ts';
+import { elsewhere, loginsElsewhere } from '../status/elsewhere.ts';
 import { openStore } from '../stores/open.ts';
 import { listLocal } from '../sync/local.ts';
 import { type RunReport, run } from '../sync/run.ts';
+import { openState } from '../sync/state.ts';
 import { problemSubject, shellWord } from '../sync/words.ts';
 import type { Check, Finding } from './check.ts';
 import type { DoctorContext } from './context.ts';
@@ -40,6 +45,12 @@ export function credentialChecks(context: DoctorContext): readonly Check[] {
       },
     },
     { id: 'twins', title: 'twins', look: () => twins(context) },
+    {
+      id: 'elsewhere',
+      title: 'logins elsewhere',
+      after: ['auth-dir', 'state-dir'],
+      look: () => loginsInProxyHome(settings),
+    },
   ];
 }
 
@@ -77,6 +88,22 @@ function stateOf(report: RunReport, isStoreKnown: boolean): Finding {
         message: `${credentials}, of which the next run would change ${changes}`,
         remedy: 'cliproxyapi-sync sync --dry-run',
       };
+}
+
+async function loginsInProxyHome(settings: Settings): Promise<Finding> {
+  const { proxyHome, authDir, stateDir } = settings;
+  const known = new Set<CredentialName>((await listLocal('auth', authDir)).sightings.keys());
+  const state = await openState(stateDir, { readOnly: true });
+  for (const id of await readdir(join(stateDir, 'stores')).catch((): string[] => [])) {
+    // What cannot be read of it is said by another check.
+    const loaded = await state.loadBase(id).catch(() => undefined);
+    for (const name of loaded?.base.credentials.keys() ?? []) known.add(name);
+  }
+  const found = await loginsElsewhere(proxyHome, (name) => known.has(name));
+  const problem = elsewhere(found, settings);
+  return problem
+    ? { status: 'warning', message: problem.reason, remedy: problem.remedy }
+    : { status: 'ok', message: `none in ${proxyHome} itself` };
 }
 
 /** Names that one file would hold on a Mac. */

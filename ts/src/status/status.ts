@@ -105,11 +105,14 @@ export interface StatusParts {
   readonly services: ServicesStatus;
   /** Whether a variable or an option says which store it is. */
   readonly isStoreChosen: boolean;
+  /** Logins that lie where nothing keeps them safe. */
+  readonly elsewhere: StatusProblem | undefined;
   /** Milliseconds since 1970. */
   readonly now: number;
 }
 
-export function statusOf({ look, report, host, runs, services, isStoreChosen, now }: StatusParts): Status {
+export function statusOf(parts: StatusParts): Status {
+  const { look, report, host, runs, services, isStoreChosen, elsewhere, now } = parts;
   const { snapshot, plan, storeError } = look;
   const needy = new Set<string>(report.problems.map(({ subject }) => subject));
   for (const { name, waitsFor } of report.held) if (waitsFor === 'person') needy.add(name);
@@ -126,6 +129,7 @@ export function statusOf({ look, report, host, runs, services, isStoreChosen, no
     ...(isStoreChosen ? [] : strayed(report.store.location, runs)),
     ...(storeError || look.storeId !== undefined ? [] : emptied(report.store.location, runs)),
     ...serviceProblems(services, runs.success?.time, now),
+    ...(elsewhere ? [elsewhere] : []),
   ];
   return {
     format: 1,
