@@ -18,6 +18,8 @@ export interface World {
   readonly keep: HistoryKeep | undefined;
   /** Names that other programs touched since this was last emptied. */
   readonly touched: Set<string>;
+  /** Versions that were not on the disk yet when another program had written them, as `name id`. */
+  readonly fragile: Set<string>;
   /** What was written into a file that our program was replacing: to be found again when the run is over. */
   readonly trace?: ((line: string) => void) | undefined;
   readonly late: { readonly name: string; readonly bytes: Buffer }[];
@@ -37,6 +39,7 @@ export function happen(world: World, step: Happening): void {
   switch (step.kind) {
     case 'time':
       simulation.now += step.seconds * 1000;
+      if (step.seconds >= 30) for (const each of world.hosts) each.files.syncAll();
       return;
     case 'outage':
       cloud.outage = step.on;
@@ -63,7 +66,8 @@ export function happen(world: World, step: Happening): void {
   switch (step.kind) {
     case 'login': {
       const bytes = credential(world, host, name, step.dates);
-      put(world, host, 'auth', name, bytes, `the login on ${host.name}`);
+      if (step.isUnsynced) world.fragile.add(`${name} ${versionIn(bytes)?.id}`);
+      put(world, host, 'auth', name, bytes, `the login on ${host.name}`, step.isUnsynced);
       return;
     }
     case 'rotate': {
@@ -210,12 +214,13 @@ function put(
   name: string,
   bytes: Buffer,
   what: string,
+  isUnsynced = false,
 ): void {
   if (place === 'ccs' && (!host.ccs || name.includes('/'))) return;
   world.ledger.made(bytes, what);
   if (place === 'auth') host.held.set(name, [...(host.held.get(name) ?? []), bytes]);
   abandonBegun(host, pathOf(place, name));
-  writeFile(host, pathOf(place, name), bytes);
+  writeFile(host, pathOf(place, name), bytes, isUnsynced);
 }
 
 function present(host: Host, place: 'auth' | 'ccs', name: string): JsonObject | undefined {

@@ -65,12 +65,12 @@ export function inodeOf(host: Host, place: LocalPlace | 'paused', name: string):
   return inode?.kind === 'file' ? inode : undefined;
 }
 
-/** Writes as other programs do: in place, or a new file; and it is on the disk soon. */
-export function writeFile(host: Host, path: string, bytes: Buffer): Inode {
+/** Writes as other programs do: in place, or a new file; and it is on the disk soon, or not yet. */
+export function writeFile(host: Host, path: string, bytes: Buffer, isUnsynced = false): Inode {
   host.files.ensure(path.slice(0, path.lastIndexOf('/')));
   const inode = host.files.find(path) ?? host.files.create(path, 0o600);
   host.files.setBytes(inode, bytes);
-  host.files.syncAll();
+  if (!isUnsynced) host.files.syncAll();
   return inode;
 }
 

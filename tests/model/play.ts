@@ -65,6 +65,7 @@ export async function play(story: Story, figures: Figures, trace?: (line: string
     ledger,
     versions: 0,
     touched: new Set(),
+    fragile: new Set(),
     late: [],
     trace,
     keep: story.keep,
@@ -151,7 +152,8 @@ async function playRuns(
         const left = ledger.everything();
         for (const version of everything) {
           const [name = '', id = ''] = version.split(' ');
-          if (!left.has(version) && !world.touched.has(name) && !ledger.mayBeGone(name, id as never))
+          const isExpected = world.touched.has(name) || world.fragile.has(version);
+          if (!left.has(version) && !isExpected && !ledger.mayBeGone(name, id as never))
             ledger.violate(
               'no version is lost',
               `${name}: ${ledger.label(id as never)} did not survive the power loss on ${host.name}`,

@@ -29,6 +29,7 @@ const common: fc.Arbitrary<Happening> = fc.oneof(
       host,
       name,
       dates: fc.constantFrom<Dates>('refreshed', 'refreshed', 'refreshed', 'expiring', 'none', 'far ahead'),
+      isUnsynced: fc.constantFrom(undefined, undefined, true),
     }),
   },
   { weight: 5, arbitrary: fc.record({ kind: kind('rotate'), host, name, place }) },

@@ -21,7 +21,14 @@ export type LocalPlace = 'auth' | 'ccs';
 
 /** What people, proxies, disks and clocks do. `host` and `name` are numbers, taken modulo how many there are. */
 export type Happening =
-  | { readonly kind: 'login'; readonly host: number; readonly name: number; readonly dates: Dates }
+  | {
+      readonly kind: 'login';
+      readonly host: number;
+      readonly name: number;
+      readonly dates: Dates;
+      /** Its file is not on the disk yet: it would not survive a loss of power. */
+      readonly isUnsynced?: boolean | undefined;
+    }
   | { readonly kind: 'rotate'; readonly host: number; readonly name: number; readonly place: LocalPlace }
   | {
       readonly kind: 'edit';
@@ -139,7 +146,7 @@ function tellHappening(step: Happening, story: Pick<Story, 'hosts'>): string {
   const dir = 'place' in step ? (step.place === 'auth' ? 'auth dir' : 'CCS dir') : '';
   switch (step.kind) {
     case 'login':
-      return `${host}: login ${name} (dates: ${step.dates})`;
+      return `${host}: login ${name} (dates: ${step.dates}${step.isUnsynced ? ', not on the disk yet' : ''})`;
     case 'rotate':
       return `${host}: ${name} is refreshed in the ${dir}`;
     case 'edit':

@@ -518,6 +518,29 @@ describe('Deletions', () => {
     expect(laptop.names('auth')).toEqual(['b.json', 'c.json']);
   });
 
+  test('an old file that a person puts back after a deletion lives, on a host that still has what was deleted too', async () => {
+    const where = world();
+    const hosts = await agreed(where, ['laptop', 'server'], { ...three, [A]: login(1) });
+    const [laptop, server] = hosts as [Host, Host];
+    laptop.put('auth', A, login(2));
+    await settle(where, hosts);
+    laptop.remove('auth', A);
+    await laptop.sync();
+    const [path = ''] = files(laptop.stateDir).filter((file) => file.endsWith('base.json'));
+    const base = JSON.parse(readFileSync(path, 'utf8'));
+    // As if that had been two minutes ago.
+    const { cleared } = base.credentials[A].buried;
+    for (const place of Object.keys(cleared)) cleared[place] -= 120_000;
+    writeFileSync(path, JSON.stringify(base));
+    laptop.put('auth', A, login(1));
+    await laptop.sync();
+    expect(where.stored(`auths/${A}`)).toEqual(login(1));
+    await server.sync();
+    await settle(where, hosts);
+    expect(server.read('auth', A)).toEqual(login(1));
+    expect(where.store.history(A)).toContainEqual(login(2));
+  });
+
   test('an object removed from the store by hand or by a proxy is put back', async () => {
     const where = world();
     const hosts = await agreed(where, ['laptop', 'server'], three);

@@ -225,6 +225,15 @@ const healed: Case[] = [
   },
   {
     section: 'Healing',
+    case: 'hydrate took what S holds, and what was agreed is nowhere: that again, not what lies beside it in B',
+    base: { agreed: v2, at: { ccs: 'none', store: v1noted } },
+    places: { auth: v1noted, ccs: v1noted, store: v1noted, backup: v1 },
+    history: [],
+    command: 'hydrate',
+    expect: { decision: 'spread', winner: v1noted, actions: [], pending: ['backup'] },
+  },
+  {
+    section: 'Healing',
     case: 'each replaced the other once, and L has an old file that nothing replaced: that one',
     base: { agreed: v3 },
     places: { ...everywhere(v3), auth: v2, store: v1 },
@@ -261,6 +270,21 @@ const chosen: Case[] = [
     case: 'somebody copied an old object with its record back into S: less fresh, and put right',
     base: { agreed: v2, superseded: [v1] },
     places: { ...everywhere(v2), store: v1 },
+    history: [{ version: v1 }, { version: v2, replaces: [v1], arrived: 1 }],
+    expect: { decision: 'spread', winner: v2, actions: ['write store'] },
+  },
+  {
+    section: 'Replaced, and chosen again',
+    case: 'whether that was a person, after the deletion of what replaced it, is asked of history',
+    base: { agreed: v2, superseded: [v1] },
+    places: { ...everywhere(v2), store: v1 },
+    expect: { decision: 'consult', actions: [] },
+  },
+  {
+    section: 'Replaced, and chosen again',
+    case: 'a native proxy wrote an old one back to S: less fresh, and put right without a question',
+    base: { agreed: v2, superseded: [v1] },
+    places: { ...everywhere(v2), store: native(v1) },
     expect: { decision: 'spread', winner: v2, actions: ['write store'] },
   },
 ];

@@ -4,8 +4,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { CredentialName } from '../../../ts/src/credential/name.ts';
+import { contentOf, fieldDigests } from '../../../ts/src/credential/version.ts';
 import { openState, unusable } from '../../../ts/src/sync/state.ts';
 import { inputs, v1, v2 } from '../../scenarios/vocabulary.ts';
+
+/** Of a field of v2, as a base has it. */
+const [digest] = Object.values(fieldDigests(contentOf(v2)));
 
 let directory: string;
 const at = (name: string) => join(directory, name);
@@ -62,6 +66,24 @@ test.each([
   expect(problems).toMatchObject([{ place: 'state', subject: at('stores/S/base.json') }]);
   const [aside] = readdirSync(at('stores/S')).filter((name) => name.startsWith('base.json.damaged-'));
   expect(readFileSync(at(`stores/S/${aside}`), 'utf8')).toBe(damaged);
+});
+
+test.each([
+  ['a place that is none', (text: string) => text.replace('"auth"', '"elsewhere"')],
+  ['a number where a text belongs', (text: string) => text.replace(new RegExp(`"${digest}"`), '7')],
+])('damaged notes of what was about to be written are moved aside: %s', async (_, damage) => {
+  const { base } = inputs({ base: { agreed: v1, intent: { version: v2, held: ['auth'] } } });
+  const state = await open();
+  await state.saveBase('S', inputs({ base: { agreed: v1 } }).base);
+  await state.noteIntents('S', base.intents);
+  expect((await (await open()).loadBase('S')).base.intents).toEqual(base.intents);
+  const text = readFileSync(at('stores/S/intents.json'), 'utf8');
+  const damaged = damage(text);
+  expect(damaged).not.toBe(text);
+  put('stores/S/intents.json', damaged);
+  const loaded = await (await open()).loadBase('S');
+  expect([loaded.base.credentials.size, loaded.base.intents.size]).toEqual([1, 0]);
+  expect(loaded.problems).toMatchObject([{ place: 'state', subject: at('stores/S/intents.json') }]);
 });
 
 test('a base of a newer program is left alone, with an error', async () => {

@@ -6,7 +6,7 @@
 import type { CredentialName } from '../credential/name.ts';
 import { type Store, StoreError } from '../stores/store.ts';
 import { resolveBytes } from './apply/contents.ts';
-import { writeLocalPlaces } from './apply/local.ts';
+import { syncNames, writeLocalPlaces } from './apply/local.ts';
 import { commitToStore, isStoreAction, keepOnHost } from './apply/store.ts';
 import { newWork, type Written } from './apply/work.ts';
 import { nextDeletions, nextEntry, nextMarkers, type Outcome } from './base.ts';
@@ -102,6 +102,7 @@ export async function apply(
     if (outcome.complete && isConfirmed(credential, snapshot)) leftIntents.delete(name);
     if (outcome.complete && credential.decision.kind === 'spread') living.push(name);
   };
+  await syncNames(base, snapshot, context.directories);
   for (const credential of idle) remember(credential, idleOutcome(credential));
 
   let saved = Date.now();

@@ -192,7 +192,8 @@ export function decide(
       { stale },
     );
   }
-  return heal(seen, entry, present, acceptable, superseded, now);
+  const isStill = ({ places: holders }: Candidate) => holders.some((place) => change(place) === 'unchanged');
+  return heal(seen, entry, present, acceptable, superseded, isStill, now);
 }
 
 /** Rule 2: what becomes of a credential that has a tombstone. */
@@ -285,6 +286,7 @@ function heal(
   present: readonly Candidate[],
   acceptable: readonly Candidate[],
   superseded: ReadonlySet<VersionId>,
+  isStill: (candidate: Candidate) => boolean,
   now: number,
 ): Decision {
   const records = [...(seen.history ?? [])].sort((a, b) => b.arrived - a.arrived);
@@ -307,7 +309,10 @@ function heal(
   const again = acceptable.length === 0 ? putBackInStore(seen, entry, present, superseded) : undefined;
   if (again)
     return spread(again, 'put back in the store, after all others were replaced or deleted', present, {});
-  const [best] = inOrder(acceptable.length > 0 ? acceptable : present, now);
+  // Where the store may not be written, what was taken from it last time is taken again, and not what lies beside it.
+  const left = acceptable.length > 0 ? acceptable : present;
+  const still = left.filter(isStill);
+  const [best] = inOrder(still.length > 0 ? still : left, now);
   return best
     ? spread(best, 'an older version, the only one that is left', present, {})
     : { kind: 'nothing' };

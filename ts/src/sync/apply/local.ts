@@ -1,5 +1,5 @@
 /** A batch's writes to the auth dir and the CCS dir. */
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { CredentialName } from '../../credential/name.ts';
@@ -7,7 +7,15 @@ import { contentOf, versionOf } from '../../credential/version.ts';
 import { fsyncDirectory } from '../../files/atomic-write.ts';
 import { localPath } from '../local.ts';
 import { type LocalOutcome, removeLocal, writeLocal } from '../local-write.ts';
-import { type Action, isStorePlace, type LocalPlace, type Sighting } from '../model.ts';
+import {
+  type Action,
+  type Base,
+  isStorePlace,
+  LOCAL_PLACES,
+  type LocalPlace,
+  type Sighting,
+  type Snapshot,
+} from '../model.ts';
 import type { State } from '../state.ts';
 import type { Work, Written } from './work.ts';
 
@@ -53,6 +61,36 @@ export async function writeLocalPlaces(
   await Promise.all(tasks);
   await removeAll(removals, written, context.state);
   for (const directory of touched) await fsyncDirectory(directory).catch(() => undefined);
+}
+
+/**
+ * Makes the names of files durable that this run saw and the base does not know yet. Who made them need not have done
+ * so: other programs do not, and a run that was killed had no time to. What the base has and the disk has lost with
+ * the power would read as deleted, everywhere. A content that is lost is none of that: it is healed.
+ */
+export async function syncNames(
+  base: Base,
+  { credentials }: Snapshot,
+  directories: LocalContext['directories'],
+): Promise<void> {
+  const folders = new Set<string>();
+  for (const [name, seen] of credentials) {
+    for (const place of LOCAL_PLACES) {
+      const directory = directories[place];
+      const sighting = seen[place];
+      if (directory === undefined || sighting.kind !== 'version') continue;
+      if (base.credentials.get(name)?.at[place] === sighting.version.id) continue;
+      const root = resolve(directory);
+      // With the folders that it is in.
+      for (
+        let folder = dirname(localPath(root, name));
+        folder.length >= root.length;
+        folder = dirname(folder)
+      )
+        folders.add(folder);
+    }
+  }
+  for (const folder of folders) await fsyncDirectory(folder).catch(() => undefined);
 }
 
 async function writeOne(

@@ -18,7 +18,8 @@ import type { Candidate } from './winner.ts';
  * comes to a place that has no base, where someone else wrote the store, where the change is no fresher than what
  * it would replace (it may be what was replaced before this host joined, and two hosts that disagreed on that would
  * put back each other's for ever; and if one of our programs made it, history says whether it knew of what was agreed
- * here), or where no place has a good version.
+ * here), where one of our programs made current again what this host knows to have been replaced, or where no place
+ * has a good version.
  */
 export function needsHistory(
   changed: readonly Candidate[],
@@ -49,5 +50,13 @@ export function needsHistory(
     entry?.agreed !== undefined ||
     STORE_PLACES.some((place) => seen[place].kind === 'invalid');
   const held = present.some(({ version }) => version.id === entry?.agreed?.id);
-  return known && !goneHere && (!held || outOfStore);
+  // Replaced once, as this host knows, and current again: by a copy of an old object, or since a person put the old
+  // file back after what replaced it was deleted.
+  const { store } = seen;
+  const isBack =
+    store.kind === 'version' &&
+    store.recorded === true &&
+    entry?.agreed !== undefined &&
+    entry.superseded.includes(store.version.id);
+  return known && !goneHere && (!held || outOfStore || isBack);
 }
