@@ -299,6 +299,16 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     );
   }
 
+  /** Whether a run that saw what arrived as this one was carried out in full. */
+  function isLearned(count: number): boolean {
+    return [...known.values()].some((upTo) => upTo >= count);
+  }
+
+  function isUndated(id: VersionId): boolean {
+    const { lastRefresh, expired } = freshnessOf.get(id) ?? {};
+    return lastRefresh === undefined && expired === undefined;
+  }
+
   function endDeletion(name: string): void {
     outlived.set(name, new Map([...(outlived.get(name) ?? []), ...(dead.get(name) ?? [])]));
     dead.delete(name);
@@ -335,12 +345,15 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     },
     native(name, bytes) {
       const version = versionIn(bytes);
+      if (version) freshnessOf.set(version.id, version.freshness);
       const list = arrivalsOf(name);
       const last = list.at(-1);
       // None of our programs ever saw it in the store.
       if (last && !last.ours && !cloud.history.get(name)?.has(last.id)) list.pop();
+      // Nor this one, when its writer was killed: where dates say nothing either, nobody can know that it was replaced.
+      if (last?.ours && version && !isLearned(last.count) && isUndated(last.id) && isUndated(version.id))
+        list.pop();
       if (version) {
-        freshnessOf.set(version.id, version.freshness);
         natives.add(version.id);
         list.push({ id: version.id, ours: false, count: ++arrived });
       }
@@ -470,8 +483,13 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     },
     pruned(name, id) {
       const version = id as VersionId;
+      const last = arrivalsOf(name).at(-1);
+      // A native proxy may have written it back since our look.
+      const isUnseen = last?.id === version && !last.ours && last.count > knownNow();
       const held = (['current', 'backup'] as const).some(
-        (area) => versionIn(cloud.objects[area].get(name)?.bytes)?.id === version,
+        (area) =>
+          versionIn(cloud.objects[area].get(name)?.bytes)?.id === version &&
+          !(area === 'current' && isUnseen),
       );
       const tombstone = cloud.objects.tombstone.get(name);
       if (held || (tombstone && JSON.parse(tombstone.bytes.toString()).version === version))
