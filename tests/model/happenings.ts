@@ -95,7 +95,9 @@ export function happen(world: World, step: Happening): void {
       const since = host.cleared.get(`auth ${name}`);
       // What is in a place that has been free of it for so long came by a person, whoever wrote it over that since.
       const isFree = !inodeOf(host, 'auth', name) || cloud.objects.tombstone.has(name);
-      if (isFree && since !== undefined && host.now() - since > PUT_BACK_MS) ledger.putBack(name, bytes);
+      const ago = since === undefined ? 0 : host.now() - since;
+      // By a clock that was set back in between, it may be as long ago as anything.
+      if (isFree && (ago > PUT_BACK_MS || ago < 0)) ledger.putBack(name, bytes);
       ledger.made(bytes, `what ${host.name} had`);
       abandonBegun(host, pathOf('auth', name));
       writeFile(host, pathOf('auth', name), bytes);

@@ -227,7 +227,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
               `${name}: ${label(before.id)} left ${where}, and nothing has it any more`,
             ),
         });
-      if (!after && !marked && !mayBeRemoved(name, before, now)) {
+      if (!after && !marked && !isUnseen && !mayBeRemoved(name, before, now)) {
         const count = arrived;
         suspects.push({
           name,
@@ -383,9 +383,6 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     putBack(name, bytes) {
       const version = versionIn(bytes);
       if (version) restored.add(`${name} ${version.id}`);
-      // It lives again: a host that has not heard of the deletion may hold, and bring, what replaced this one long ago.
-      dead.delete(name);
-      outlived.delete(name);
     },
     wiped() {
       for (const [name, entries] of cloud.history)
