@@ -295,6 +295,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       ({ buried, freshness }) =>
         buried.some((id) => id === version.id || replacedBy(name, id).includes(version.id)) ||
         isSuperseded(name, version.id) ||
+        isReplacedInHistory(name, version.id) ||
         compareFreshness(version.freshness, freshness, now) <= 0,
     );
   }
@@ -302,11 +303,6 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   /** Whether a run that saw what arrived as this one was carried out in full. */
   function isLearned(count: number): boolean {
     return [...known.values()].some((upTo) => upTo >= count);
-  }
-
-  function isUndated(id: VersionId): boolean {
-    const { lastRefresh, expired } = freshnessOf.get(id) ?? {};
-    return lastRefresh === undefined && expired === undefined;
   }
 
   function endDeletion(name: string): void {
@@ -350,9 +346,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       const last = list.at(-1);
       // None of our programs ever saw it in the store.
       if (last && !last.ours && !cloud.history.get(name)?.has(last.id)) list.pop();
-      // Nor this one, when its writer was killed: where dates say nothing either, nobody can know that it was replaced.
-      if (last?.ours && version && !isLearned(last.count) && isUndated(last.id) && isUndated(version.id))
-        list.pop();
+      // Nor this one, when its writer was killed: only history has it, which does not say that it was ever current.
+      else if (last?.ours && version && !isLearned(last.count)) list.pop();
       if (version) {
         natives.add(version.id);
         list.push({ id: version.id, ours: false, count: ++arrived });

@@ -360,6 +360,30 @@ export const CASES: readonly Case[] = [
     },
   },
   {
+    name: 'a file that changes while a run takes a native proxy’s write, which then writes the old one back, is no end of the run',
+    stories: [
+      world([false, false], 2, true, [
+        together(
+          1,
+          run(0, {
+            interrupts: [
+              at(1, { kind: 'native write', host: 0, name: 0, how: 'new' }),
+              at(2, { kind: 'remove', host: 1, name: 0, place: 'auth' }),
+              at(16, { kind: 'rotate', host: 0, name: 0, place: 'auth' }),
+              at(30, { kind: 'native write', host: 0, name: 0, how: 'old' }),
+            ],
+          }),
+        ),
+        { kind: 'write back', host: 0, name: 0, age: 0 },
+      ]),
+    ],
+    before: {
+      file: 'sync/snapshot.ts',
+      find: '  if (base.intents.has(name)) return undefined;\n',
+      replace: '',
+    },
+  },
+  {
     name: 'a deletion by a host that has but an older copy leaves in history what was deleted before it',
     stories: [
       {

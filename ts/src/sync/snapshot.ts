@@ -230,6 +230,8 @@ function knownByTag(
   name: CredentialName,
   object: ListedObject,
 ): Sighting | undefined {
+  // A write that was noted may have changed what was agreed: then this is a change, whose bytes are needed.
+  if (base.intents.has(name)) return undefined;
   const entry = base.credentials.get(name);
   const id = entry?.at[place];
   if (!entry?.agreed || id === undefined || id !== entry.agreed.id) return undefined;
