@@ -52,6 +52,7 @@ async function historyOfEach(
   try {
     return { ...(await historyOf(store, names)), failed };
   } catch (error) {
+    /* v8 ignore if -- a mistake in this program */
     if (!(error instanceof StoreError)) throw error;
   }
   // Throws if nothing can be had of it any more, before each of many names waits for its own time-out.
@@ -65,6 +66,7 @@ async function historyOfEach(
       history.set(name, one.history.get(name) ?? []);
       pruned.set(name, one.pruned.get(name) ?? []);
     } catch (error) {
+      /* v8 ignore if -- a mistake in this program */
       if (!(error instanceof StoreError)) throw error;
       failed.set(name, error);
     }

@@ -110,6 +110,7 @@ export function gitCache(options: GitOptions, limits: GitLimits, git: GitProgram
         ...(input && { input }),
       });
       if (ended === 'closed') throw interrupted();
+      /* v8 ignore if -- tests/e2e/endless-store.test.ts has one, in a process of its own */
       if (ended === 'too-much') throw endless(options.url);
       if (/No space left on device|Disk quota exceeded/.test(stderr))
         throw fileError(Object.assign(new Error(), { code: 'ENOSPC' }), 'keep a copy', options.cacheDir);
@@ -219,6 +220,7 @@ function incoming(objects: string): string[] {
 }
 
 function sizeOf(paths: readonly string[]): number {
+  /* v8 ignore next -- git may end, and rename it, between the listing and this look at it */
   return paths.reduce((sum, path) => sum + (statSync(path, { throwIfNoEntry: false })?.size ?? 0), 0);
 }
 

@@ -20,6 +20,7 @@ export async function readHistory(
     if (!parsed || (wanted && !wanted.has(parsed.name))) return [];
     return [{ ...parsed, metadata: records?.files.get(historyMetadataKey(parsed.name, parsed.id)) }];
   });
+  /* v8 ignore if -- tests/e2e/endless-store.test.ts has one, in a process of its own */
   if (found.length > MAX_HISTORY) throw tooMany(HISTORY_PREFIX, location, MAX_HISTORY);
   const contents = await readAll(
     cache,

@@ -83,6 +83,7 @@ export function gitProgram(program: string): GitProgram {
         let length = 0;
         child.stdout.on('data', (chunk: Buffer) => {
           length += chunk.length;
+          /* v8 ignore if -- tests/e2e/endless-store.test.ts has one, in a process of its own */
           if (length > maxOutput) end('too-much');
           else stdout.push(chunk);
         });

@@ -24,6 +24,7 @@ export async function readHistory(
        LIMIT ${MAX_HISTORY + 1}`,
       names ? [names] : [],
     );
+    /* v8 ignore if -- tests/e2e/endless-store.test.ts has one, in a process of its own */
     if (rows.length > MAX_HISTORY) throw tooMany(tables.history, location, MAX_HISTORY);
     // Whoever may write the tables may write anything: what is no name and no version is none of ours.
     return rows.flatMap(({ name, id, replaces, ...known }) =>
