@@ -219,7 +219,7 @@ function put(
   isUnsynced = false,
 ): void {
   if (place === 'ccs' && (!host.ccs || name.includes('/'))) return;
-  world.ledger.made(bytes, what);
+  world.ledger.made(bytes, what, name);
   if (place === 'auth') host.held.set(name, [...(host.held.get(name) ?? []), bytes]);
   abandonBegun(host, pathOf(place, name));
   writeFile(host, pathOf(place, name), bytes, isUnsynced);

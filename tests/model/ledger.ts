@@ -28,7 +28,7 @@ export class Violation extends Error {
 export interface Ledger extends Witness {
   readonly violations: Violation[];
   /** A version by another program; `what` is how a person would call it. */
-  made(bytes: Buffer, what: string): void;
+  made(bytes: Buffer, what: string, name?: string): void;
   /** Another program wrote the store's current object. */
   native(name: string, bytes: Buffer | undefined): void;
   /** All of the store's objects are about to be wiped. */
@@ -104,6 +104,8 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   const restored = new Set<string>();
   /** How many versions had been made when a person had this one made out of an older one. */
   const chosenAt = new Map<VersionId, number>();
+  /** How many had when a program last wrote a name's file. */
+  const writtenAt = new Map<string, number>();
   /** How many versions had arrived when a person or a program last deleted a name. */
   const deletedAt = new Map<string, number>();
   /** Versions that only a history had that somebody wiped: a host that cannot see that believes them safe. */
@@ -231,8 +233,10 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
         const count = arrived;
         suspects.push({
           name,
-          // What was written in that moment is put back, and may then be deleted by others.
-          isWrong: () => versionIn(inPlace())?.id !== before.id && (deletedAt.get(name) ?? 0) <= count,
+          // What was written in that moment is put back, and may then be deleted or replaced by others.
+          isWrong: () =>
+            versionIn(inPlace())?.id !== before.id &&
+            Math.max(deletedAt.get(name) ?? 0, writtenAt.get(name) ?? 0) <= count,
           say: () =>
             violate('nothing is removed without a tombstone', `${name}: ${label(before.id)} left ${where}`),
         });
@@ -333,8 +337,9 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     violations,
     violate,
     label,
-    made(bytes, what) {
+    made(bytes, what, name) {
       const version = versionIn(bytes);
+      if (name !== undefined) writtenAt.set(name, arrived + 1);
       if (!version) return;
       if (!labels.has(version.id)) labels.set(version.id, what);
       madeAt.set(version.id, ++arrived);

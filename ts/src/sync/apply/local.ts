@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { CredentialName } from '../../credential/name.ts';
 import { contentOf, versionOf } from '../../credential/version.ts';
-import { fsyncDirectory } from '../../files/atomic-write.ts';
+import { errorWords, fsyncDirectory, hasCode } from '../../files/atomic-write.ts';
 import { localPath } from '../local.ts';
 import { type LocalOutcome, removeLocal, writeLocal } from '../local-write.ts';
 import {
@@ -16,7 +16,7 @@ import {
   type Sighting,
   type Snapshot,
 } from '../model.ts';
-import type { State } from '../state.ts';
+import { type State, StateError } from '../state.ts';
 import type { Work, Written } from './work.ts';
 
 const LOCAL_WRITES_AT_ONCE = 8;
@@ -60,13 +60,15 @@ export async function writeLocalPlaces(
   }
   await Promise.all(tasks);
   await removeAll(removals, written, context.state);
-  for (const directory of touched) await fsyncDirectory(directory).catch(() => undefined);
+  for (const folder of touched) await syncFolder(folder);
 }
 
 /**
  * Makes the names of files durable that this run saw and the base does not know yet. Who made them need not have done
  * so: other programs do not, and a run that was killed had no time to. What the base has and the disk has lost with
  * the power would read as deleted, everywhere. A content that is lost is none of that: it is healed.
+ *
+ * @throws StateError if the disk does not do it: then nothing may be remembered.
  */
 export async function syncNames(
   base: Base,
@@ -90,7 +92,22 @@ export async function syncNames(
         folders.add(folder);
     }
   }
-  for (const folder of folders) await fsyncDirectory(folder).catch(() => undefined);
+  for (const folder of folders) await syncFolder(folder);
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  try {
+    await fsyncDirectory(folder);
+  } catch (error) {
+    // Removed meanwhile, with all that was in it.
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return;
+    throw new StateError(
+      'unusable',
+      `cannot make sure that what is in ${folder} is on the disk: ${errorWords(error)}`,
+      'Look at that disk (`dmesg`) and run again; nothing was lost.',
+      { cause: error },
+    );
+  }
 }
 
 async function writeOne(
