@@ -3,10 +3,11 @@ import type { JsonObject } from '../../ts/src/credential/json.ts';
 import { contentOf } from '../../ts/src/credential/version.ts';
 import type { HistoryKeep } from '../../ts/src/sync/rules/expendable.ts';
 import { HOME, type Host, inodeOf, LOCAL_PLACES, PATHS, pathOf, removeFile, writeFile } from './host.ts';
-import { type Ledger, versionIn } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
 import { simulation } from './machine/process.ts';
 import { type Cloud, putObject } from './memory-store.ts';
 import { credentialName, type Dates, type Happening, type StateDamage } from './story.ts';
+import { versionIn } from './whereabouts.ts';
 
 export interface World {
   readonly hosts: readonly Host[];

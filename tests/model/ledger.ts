@@ -3,17 +3,12 @@
  * world: so each rule is said once, about every single write, and not about the end of a run.
  */
 import { compareFreshness, type Freshness } from '../../ts/src/credential/freshness.ts';
-import {
-  contentOf,
-  parseCredential,
-  type Version,
-  type VersionId,
-  versionOf,
-} from '../../ts/src/credential/version.ts';
-import { type Host, inodeOf, keptOnHost, LOCAL_PLACES, PATHS } from './host.ts';
+import type { Version, VersionId } from '../../ts/src/credential/version.ts';
+import { type Host, LOCAL_PLACES, PATHS } from './host.ts';
 import { type Machine, type Process, simulation } from './machine/process.ts';
 import type { StoreArea, Witness } from './machine/witness.ts';
 import type { Cloud } from './memory-store.ts';
+import { allVersions, countCopies, isMarkOfKept, markedOf, versionIn } from './whereabouts.ts';
 
 /** A promise was broken. */
 export class Violation extends Error {
@@ -59,19 +54,8 @@ export interface Ledger extends Witness {
   violate(invariant: string, message: string): void;
 }
 
-const parsedBytes = new WeakMap<Uint8Array, Version | 'invalid'>();
-
-/** The version in these bytes; undefined if they are no credential. Remembered by buffer: none ever changes. */
-export function versionIn(bytes: Uint8Array | undefined): Version | undefined {
-  if (!bytes) return undefined;
-  const known = parsedBytes.get(bytes);
-  if (known) return known === 'invalid' ? undefined : known;
-  const parsed = parseCredential(bytes);
-  parsedBytes.set(bytes, parsed.ok ? parsed.version : 'invalid');
-  return parsed.ok ? parsed.version : undefined;
-}
-
 export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
+  const places = { hosts, cloud };
   const violations: Violation[] = [];
   const labels = new Map<VersionId, string>();
   const madeAt = new Map<VersionId, number>();
@@ -176,31 +160,10 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
 
   /** What a deletion writes before it unlinks: a version that is kept, marked disabled. */
   function isMarkedForRemoval(name: string, id: VersionId): boolean {
-    if (expiredMarks.has(`${name} ${id}`)) return true;
-    for (const { bytes } of cloud.history.get(name)?.values() ?? []) {
-      const kept = versionIn(bytes);
-      if (kept && markedOf(kept) === id) return true;
-    }
-    for (const host of hosts) {
-      for (const [, inode] of host.files.files(`${PATHS.state}/history/${name}`)) {
-        const kept = versionIn(inode.bytes);
-        if (kept && markedOf(kept) === id) return true;
-      }
-    }
-    return false;
+    return expiredMarks.has(`${name} ${id}`) || isMarkOfKept(places, name, id);
   }
 
-  function copies(name: string, id: VersionId): number {
-    let count = cloud.history.get(name)?.has(id) ? 1 : 0;
-    for (const area of ['current', 'backup'] as const)
-      if (versionIn(cloud.objects[area].get(name)?.bytes)?.id === id) count++;
-    for (const host of hosts) {
-      if (versionIn(keptOnHost(host, name, id))?.id === id) count++;
-      for (const place of [...LOCAL_PLACES, 'paused'] as const)
-        if (versionIn(inodeOf(host, place, name)?.bytes)?.id === id) count++;
-    }
-    return count;
-  }
+  const copies = (name: string, id: VersionId) => countCopies(places, name, id);
 
   /** One of our programs replaces or removes what lies in a place. */
   function change(
@@ -407,25 +370,7 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     },
     isHeld: (name, id) => copies(name, id) > 0,
     mayBeGone,
-    everything() {
-      const all = new Set<string>();
-      const add = (name: string, bytes: Uint8Array | undefined) => {
-        const version = versionIn(bytes);
-        if (version) all.add(`${name} ${version.id}`);
-      };
-      for (const [name, entries] of cloud.history) for (const { bytes } of entries.values()) add(name, bytes);
-      for (const area of ['current', 'backup'] as const)
-        for (const [name, { bytes }] of cloud.objects[area]) add(name, bytes);
-      for (const host of hosts) {
-        for (const place of [...LOCAL_PLACES, 'paused'] as const)
-          for (const [path, { bytes }] of host.files.files(PATHS[place]))
-            if (path.endsWith('.json')) add(path.slice(PATHS[place].length + 1), bytes);
-        const kept = `${PATHS.state}/history`;
-        for (const [path, { bytes }] of host.files.files(kept))
-          add(path.slice(kept.length + 1, path.lastIndexOf('/')), bytes);
-      }
-      return all;
-    },
+    everything: () => allVersions(places),
 
     file(machine: Machine, path: string, before, after) {
       for (const place of LOCAL_PLACES) {
@@ -499,14 +444,4 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       if (simulation.current) seen.set(simulation.current, arrived);
     },
   };
-}
-
-const marked = new WeakMap<Uint8Array, VersionId>();
-
-function markedOf(version: Version): VersionId {
-  const known = marked.get(version.bytes);
-  if (known) return known;
-  const { id } = versionOf({ ...contentOf(version), disabled: true });
-  marked.set(version.bytes, id);
-  return id;
 }

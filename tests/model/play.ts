@@ -5,7 +5,7 @@ import type { Choices } from '../../ts/src/sync/look.ts';
 import { type RunReport, run } from '../../ts/src/sync/run.ts';
 import { finish, happen, type World } from './happenings.ts';
 import { type Host, inodeOf, LOCAL_PLACES, newHost, PATHS } from './host.ts';
-import { newLedger, Violation, versionIn } from './ledger.ts';
+import { newLedger, Violation } from './ledger.ts';
 import {
   type Ending,
   newProcess,
@@ -28,6 +28,7 @@ import {
   type Story,
   tellStep,
 } from './story.ts';
+import { versionIn } from './whereabouts.ts';
 
 /** Figures of a story that was played. */
 export interface Figures {
