@@ -35,8 +35,9 @@ export function happen(world: World, step: Happening): void {
   simulation.now += 10;
   const host = 'host' in step ? (world.hosts[step.host % world.hosts.length] as Host) : undefined;
   const name = 'name' in step ? credentialName(step.name) : '';
-  if (name !== '') world.touched.add(name);
   const { ledger, cloud } = world;
+  if (name !== '') world.touched.add(name);
+  if (name !== '' && !step.kind.startsWith('native')) ledger.written(name);
   switch (step.kind) {
     case 'time':
       simulation.now += step.seconds * 1000;
@@ -198,6 +199,7 @@ export function finish(world: World, host: Host): void {
     const place = path.startsWith(PATHS.ccs) ? 'ccs' : 'auth';
     const name = path.slice(PATHS[place].length + 1);
     world.touched.add(name);
+    world.ledger.written(name);
     world.ledger.made(bytes, `the write on ${host.name}`);
     if (place === 'auth') host.held.set(name, [...(host.held.get(name) ?? []), bytes]);
     if (simulation.now - since > WRITE_MS || host.files.find(path) === inode) {
@@ -220,7 +222,7 @@ function put(
   isUnsynced = false,
 ): void {
   if (place === 'ccs' && (!host.ccs || name.includes('/'))) return;
-  world.ledger.made(bytes, what, name);
+  world.ledger.made(bytes, what);
   if (place === 'auth') host.held.set(name, [...(host.held.get(name) ?? []), bytes]);
   abandonBegun(host, pathOf(place, name));
   writeFile(host, pathOf(place, name), bytes, isUnsynced);

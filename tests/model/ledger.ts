@@ -23,7 +23,9 @@ export class Violation extends Error {
 export interface Ledger extends Witness {
   readonly violations: Violation[];
   /** A version by another program; `what` is how a person would call it. */
-  made(bytes: Buffer, what: string, name?: string): void;
+  made(bytes: Buffer, what: string): void;
+  /** Another program writes a file of this name: what was there is not ours to answer for any more. */
+  written(name: string): void;
   /** Another program wrote the store's current object. */
   native(name: string, bytes: Buffer | undefined): void;
   /** All of the store's objects are about to be wiped. */
@@ -300,12 +302,14 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     violations,
     violate,
     label,
-    made(bytes, what, name) {
+    made(bytes, what) {
       const version = versionIn(bytes);
-      if (name !== undefined) writtenAt.set(name, arrived + 1);
       if (!version) return;
       if (!labels.has(version.id)) labels.set(version.id, what);
       madeAt.set(version.id, ++arrived);
+    },
+    written(name) {
+      writtenAt.set(name, ++arrived);
     },
     native(name, bytes) {
       const version = versionIn(bytes);
