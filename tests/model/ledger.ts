@@ -318,8 +318,9 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       const last = list.at(-1);
       // None of our programs ever saw it in the store.
       if (last && !last.ours && !cloud.history.get(name)?.has(last.id)) list.pop();
-      // Nor this one, when its writer was killed: only history has it, which does not say that it was ever current.
-      else if (last?.ours && version && !isLearned(last.count)) list.pop();
+      // Nor this one, when its writer was killed: only history has it, which does not say that it was ever current, and
+      // so not that it replaced anything.
+      else if (last?.ours && version && !isLearned(last.count)) list.splice(-1, 1, { ...last, ours: false });
       if (version) {
         natives.add(version.id);
         list.push({ id: version.id, ours: false, count: ++arrived });
