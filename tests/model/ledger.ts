@@ -64,7 +64,13 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
   /** Per credential, what was the store's current version, in order of arrival. */
   const arrivals = new Map<
     string,
-    { readonly id: VersionId; readonly ours: boolean; readonly count: number }[]
+    {
+      readonly id: VersionId;
+      readonly ours: boolean;
+      readonly count: number;
+      /** What it replaced, where that is not all before it. */
+      readonly only?: ReadonlySet<VersionId>;
+    }[]
   >();
   let arrived = 0;
   /** How many had arrived when a process looked at the store: what it can know of. */
@@ -139,7 +145,12 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
     const upTo = knownNow();
     const list = arrivalsOf(name).filter(({ count }) => count <= upTo);
     const last = list.findLastIndex((arrival) => arrival.id === id);
-    return last >= 0 && list.slice(last + 1).some((arrival) => arrival.ours && arrival.id !== id);
+    return (
+      last >= 0 &&
+      list
+        .slice(last + 1)
+        .some(({ id: later, ours, only }) => ours && later !== id && only?.has(id) !== false)
+    );
   }
 
   /** Where the store's objects were wiped, history still tells what had been replaced. */
@@ -420,7 +431,10 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
       const where = area === 'current' ? 'the store' : 'the backup copy';
       change(where, name, versionIn(before), next, () => cloud.objects[area].get(name)?.bytes);
       if (area !== 'current' || !next) return;
-      arrivalsOf(name).push({ id: next.id, ours: true, count: ++arrived });
+      // An old file that was put back ended the deletion: it replaced what that named, not what it covered by its date.
+      const isPutBack = restored.has(`${name} ${next.id}`) && !chosenAt.has(next.id);
+      const only = isPutBack ? new Set(dead.get(name)?.keys()) : undefined;
+      arrivalsOf(name).push({ id: next.id, ours: true, count: ++arrived, ...(only && { only }) });
       // What a person restored ended the deletion; what was deleted is now what that one replaced.
       if (chosenAt.has(next.id)) endDeletion(name);
       const lost = takenAway.get(name);

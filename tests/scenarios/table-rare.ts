@@ -206,14 +206,14 @@ const healed: Case[] = [
   },
   {
     section: 'Healing',
-    case: 'each replaced the other once, and this host agreed on neither: the fresher one',
+    case: 'each replaced the other once, and this host agreed on neither: what one of our programs made current in S',
     base: { superseded: [v1, v2] },
     places: { ...everywhere(v2), store: v1, backup: v1 },
     history: [
       { version: v2, replaces: [v1] },
       { version: v1, replaces: [v2], arrived: 1 },
     ],
-    expect: { decision: 'spread', winner: v2, actions: ['write store', 'write backup'] },
+    expect: { decision: 'spread', winner: v1, actions: ['write auth', 'write ccs'] },
   },
   {
     section: 'Healing',

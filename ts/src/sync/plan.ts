@@ -320,8 +320,8 @@ function heal(
 
 /**
  * What one of our programs made the store's current version again, where all that is left was replaced once, and what was
- * agreed here was too: a person put an old file back after the deletion, and the host that still has the deleted one
- * must not undo that.
+ * agreed here was too, if anything was: a person put an old file back after the deletion, and the host that still has
+ * the deleted one must not undo that.
  */
 function putBackInStore(
   seen: CredentialSnapshot,
@@ -331,7 +331,7 @@ function putBackInStore(
 ): Candidate | undefined {
   const { store } = seen;
   if (store.kind !== 'version' || store.recorded !== true) return undefined;
-  if (!entry?.agreed || !superseded.has(entry.agreed.id)) return undefined;
+  if (entry?.agreed && !superseded.has(entry.agreed.id)) return undefined;
   return present.find(({ version }) => version.id === store.version.id);
 }
 
