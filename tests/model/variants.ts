@@ -66,6 +66,7 @@ export const VARIANTS: readonly (Variant & { readonly seed?: number })[] = [
   },
   {
     name: 'the file is not looked at again before it is replaced',
+    seed: 90,
     file: 'sync/local-write.ts',
     find: '        if (!isSame(readLocal(path), seen)) throw new LostRace();',
     replace: '',
