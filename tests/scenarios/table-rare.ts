@@ -91,6 +91,12 @@ const asked: Case[] = [
   },
 ];
 
+/** v1 was current, then v2, then v1 again. */
+const EACH_REPLACED_THE_OTHER = [
+  { version: v2, replaces: [v1] },
+  { version: v1, replaces: [v2], arrived: 1 },
+];
+
 const healed: Case[] = [
   {
     section: 'Healing',
@@ -187,10 +193,7 @@ const healed: Case[] = [
     case: 'each replaced the other once: what a person put back into S after the deletion, not what was deleted',
     base: { agreed: v2 },
     places: { ...everywhere(v2), store: v1, backup: v1 },
-    history: [
-      { version: v2, replaces: [v1] },
-      { version: v1, replaces: [v2], arrived: 1 },
-    ],
+    history: EACH_REPLACED_THE_OTHER,
     expect: { decision: 'spread', winner: v1, actions: ['write auth', 'write ccs'] },
   },
   {
@@ -198,10 +201,7 @@ const healed: Case[] = [
     case: 'each replaced the other once, and a native proxy wrote the older one to S: the fresher one',
     base: { agreed: v2 },
     places: { ...everywhere(v2), store: native(v1) },
-    history: [
-      { version: v2, replaces: [v1] },
-      { version: v1, replaces: [v2], arrived: 1 },
-    ],
+    history: EACH_REPLACED_THE_OTHER,
     expect: { decision: 'spread', winner: v2, actions: ['write store'] },
   },
   {
@@ -209,10 +209,7 @@ const healed: Case[] = [
     case: 'each replaced the other once, and this host agreed on neither: what one of our programs made current in S',
     base: { superseded: [v1, v2] },
     places: { ...everywhere(v2), store: v1, backup: v1 },
-    history: [
-      { version: v2, replaces: [v1] },
-      { version: v1, replaces: [v2], arrived: 1 },
-    ],
+    history: EACH_REPLACED_THE_OTHER,
     expect: { decision: 'spread', winner: v1, actions: ['write auth', 'write ccs'] },
   },
   {
