@@ -208,7 +208,7 @@ describe('each thing that can be wrong here is found and named, with what to typ
       code: 0,
       said: /\.cli-proxy-api itself has 1 \(of-old\.json\), which nothing keeps safe/,
       remedy:
-        /^Stop that proxy if it runs, then `install -m 600 .*of-old\.json .*auths && cliproxyapi-sync sync`$/,
+        /^Stop that proxy if it runs, then `mkdir -p -m 700 .*auths && install -m 600 .*of-old\.json .*auths && cliproxyapi-sync sync`$/,
       typed: true,
       async breakIt({ path }) {
         await writeFile(join(path, '.cli-proxy-api/of-old.json'), credential('old@example.com'));

@@ -1,4 +1,5 @@
 /** See it, trust it, undo it: status, history, restore and forget as a person types them. */
+import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import stringWidth from 'string-width';
@@ -26,6 +27,7 @@ import {
   s3Server,
   startBundle,
   sync,
+  texts,
   tree,
   type World,
 } from './world.ts';
@@ -36,7 +38,11 @@ const python = findProgram('python3') !== undefined;
 interface SeenStatus {
   readonly exitCode: number;
   readonly store: { readonly reachable: boolean };
-  readonly problems: readonly { readonly subject: string; readonly reason: string }[];
+  readonly problems: readonly {
+    readonly subject: string;
+    readonly reason: string;
+    readonly remedy: string;
+  }[];
   readonly lastSuccess: { readonly command: string } | null;
   readonly lastRun: { readonly exitCode: number } | null;
   readonly credentials: readonly { name: string; state: string; places: Record<string, string> }[];
@@ -144,7 +150,10 @@ describe.for(KINDS)('with the %s store', (kind) => {
   }) => {
     const home = await world.home();
     const proxyHome = join(home.path, '.cli-proxy-api');
-    await put(proxyHome, credentials('old'));
+    const old = credentials('old');
+    await put(proxyHome, old);
+    // As on a machine where nothing of ours was ever run.
+    await rm(dirname(home.authDir), { recursive: true, force: true });
     await writeFile(join(proxyHome, 'settings.json'), '{"theme":"dark"}');
     const { problems } = await statusOf(home, 1);
     expect(problems).toMatchObject([
@@ -153,7 +162,10 @@ describe.for(KINDS)('with the %s store', (kind) => {
         reason: expect.stringContaining(`${proxyHome} itself has 1 (old.json)`),
       },
     ]);
-    await put(home.authDir, credentials('old'));
+    const [command = ''] =
+      /(?<=`)mkdir .*(?= && cliproxyapi-sync sync`)/.exec(problems[0]?.remedy ?? '') ?? [];
+    execFileSync('sh', ['-c', command]);
+    expect(held(home.authDir)).toEqual(texts(old));
     expect(await statusOf(home)).toMatchObject({ problems: [] });
     await done(sync(home));
     await rm(join(home.authDir, 'old.json'));

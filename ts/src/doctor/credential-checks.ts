@@ -1,12 +1,10 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { type CredentialName, foldName, parseName, printable } from '../credential/name.ts';
+import { knownNames } from '../completion/names.ts';
+import { foldName, parseName, printable } from '../credential/name.ts';
 import type { Settings } from '../settings/settings.ts';
 import { elsewhere, loginsElsewhere } from '../status/elsewhere.ts';
 import { openStore } from '../stores/open.ts';
 import { listLocal } from '../sync/local.ts';
 import { type RunReport, run } from '../sync/run.ts';
-import { openState } from '../sync/state.ts';
 import { problemSubject, shellWord } from '../sync/words.ts';
 import type { Check, Finding } from './check.ts';
 import type { DoctorContext } from './context.ts';
@@ -91,14 +89,8 @@ function stateOf(report: RunReport, isStoreKnown: boolean): Finding {
 }
 
 async function loginsInProxyHome(settings: Settings): Promise<Finding> {
-  const { proxyHome, authDir, stateDir } = settings;
-  const known = new Set<CredentialName>((await listLocal('auth', authDir)).sightings.keys());
-  const state = await openState(stateDir, { readOnly: true });
-  for (const id of await readdir(join(stateDir, 'stores')).catch((): string[] => [])) {
-    // What cannot be read of it is said by another check.
-    const loaded = await state.loadBase(id).catch(() => undefined);
-    for (const name of loaded?.base.credentials.keys() ?? []) known.add(name);
-  }
+  const { proxyHome } = settings;
+  const known = new Set(await knownNames(settings));
   const found = await loginsElsewhere(proxyHome, (name) => known.has(name));
   const problem = elsewhere(found, settings);
   return problem

@@ -23,14 +23,11 @@ export async function loginsElsewhere(
   known: (name: CredentialName) => boolean,
 ): Promise<readonly CredentialName[]> {
   const files = await readdir(proxyHome).catch((): string[] => []);
-  return files
-    .sort()
-    .slice(0, MAX_LOOKED_AT)
-    .flatMap((file) => {
-      const parsed = parseName(file);
-      if (!parsed.ok || known(parsed.name)) return [];
-      return readLocal(join(proxyHome, file)).kind === 'version' ? [parsed.name] : [];
-    });
+  const names = files.sort().flatMap((file) => {
+    const parsed = parseName(file);
+    return parsed.ok && !known(parsed.name) ? [parsed.name] : [];
+  });
+  return names.slice(0, MAX_LOOKED_AT).filter((name) => readLocal(join(proxyHome, name)).kind === 'version');
 }
 
 /** What to say of them; undefined where there are none. */
@@ -40,10 +37,12 @@ export function elsewhere(
 ): StatusProblem | undefined {
   if (names.length === 0) return undefined;
   const shown = `${names.slice(0, MAX_SHOWN).join(', ')}${names.length > MAX_SHOWN ? ', ...' : ''}`;
+  const folder = shellWord(authDir);
   const files = names.map((name) => shellWord(join(proxyHome, name))).join(' ');
   return {
     subject: 'logins elsewhere',
     reason: `${proxyHome} itself has ${names.length} (${shown}), which nothing keeps safe: only a proxy that was not started by \`cliproxyapi-sync start\` looks there`,
-    remedy: `Stop that proxy if it runs, then \`install -m 600 ${files} ${shellWord(authDir)} && cliproxyapi-sync sync\``,
+    // On a machine where nothing was run yet, the auth dir is not there either.
+    remedy: `Stop that proxy if it runs, then \`mkdir -p -m 700 ${folder} && install -m 600 ${files} ${folder} && cliproxyapi-sync sync\``,
   };
 }
