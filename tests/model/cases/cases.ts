@@ -339,8 +339,8 @@ export const CASES: readonly Case[] = [
     ],
     before: {
       file: 'sync/apply/store.ts',
-      find: '  await recordBuried(writing, context);\n',
-      replace: '',
+      find: 'if (!winner || !isInHistoryAlready(item) || !plan',
+      replace: "if (plan.decision.kind === 'spread' || !plan",
     },
   },
   {
@@ -435,6 +435,46 @@ export const CASES: readonly Case[] = [
     before: {
       file: 'sync/rules/guard.ts',
       find: "if (decision.kind === 'delete') return deletes(decision, seen);",
+      replace: '',
+    },
+  },
+  {
+    name: 'a login that reaches the store in the moment of a deletion stays deleted after the next login',
+    stories: [
+      world([false, false], 1, true, [
+        { kind: 'login', host: 1, name: 0, dates: 'refreshed' },
+        together(489, run(1), run(0, { choice: { kind: 'forget', name: 0 } })),
+        { kind: 'time', seconds: 3600 },
+        { kind: 'login', host: 0, name: 0, dates: 'expiring' },
+        alone(run(0)),
+      ]),
+    ],
+    before: {
+      file: 'sync/apply/store.ts',
+      find: 'if (plan.decision.tag === undefined) return [];',
+      replace: "if (plan.decision.kind === 'delete') return [];",
+    },
+  },
+  {
+    name: 'what a restore replaced in its second try is known to have been replaced',
+    stories: [
+      world([false, false, false], 1, false, [
+        together(0, run(2), run(0)),
+        { kind: 'login', host: 2, name: 0, dates: 'refreshed' },
+        together(
+          594645,
+          run(2, { interrupts: [at(1, { kind: 'finish', host: 0 })] }),
+          run(0, { choice: { kind: 'forget', name: 0 } }),
+          run(0, { choice: { kind: 'restore', name: 0, age: 0 } }),
+        ),
+        { kind: 'time', seconds: 3600 },
+        { kind: 'login', host: 0, name: 0, dates: 'expiring' },
+        alone(run(0)),
+      ]),
+    ],
+    before: {
+      file: 'sync/apply/store.ts',
+      find: '  await supersede(done.flatMap(replacedUnnamed), context);\n',
       replace: '',
     },
   },

@@ -31,7 +31,7 @@ export interface Process {
   alsoDying: readonly Process[];
   /** Called once it was killed. */
   onDeath: (() => void) | undefined;
-  /** What it changed, in words, for stories. */
+  /** What it changed, in words, for stories, with the number of the call: of several processes, the order. */
   readonly log: string[];
 }
 
@@ -157,7 +157,7 @@ function arrive(process: Process, what: string, changes: boolean, mayAnswer = fa
       kill(process);
       throw new Killed();
     }
-    process.log.push(what);
+    process.log.push(`${what} (${simulation.points})`);
   }
   process.interrupts.get(process.points)?.();
   const fault = process.faults.get(process.points);

@@ -18,6 +18,7 @@ import {
   type Intent,
   isStorePlace,
   type Snapshot,
+  STORE_PLACES,
   type StorePlace,
   winnerId,
 } from '../model.ts';
@@ -58,28 +59,71 @@ export async function commitToStore(
   }
   /* v8 ignore else -- nothing is planned for a store before it has its marker */
   if (context.storeId !== undefined) await context.state.noteIntents(context.storeId, intents);
-  await recordBuried(writing, context);
+  await supersede(writing.flatMap(deletedUnnamed), context);
   const changes = writing.map((item) => storeChange(item, context.hostName));
   const outcomes = await untilAborted(context.signal, context.store.commit(changes));
   for (const [index, item] of writing.entries()) await takeOutcome(item, outcomes[index], context);
+  const done = writing.filter((_, index) => outcomes[index]?.kind === 'done');
+  await supersede(done.flatMap(replacedUnnamed), context);
+}
+
+/** Remembers in the store what was replaced or deleted, where no record in history and no tombstone names it. */
+async function supersede(entries: readonly PruneEntry[], { store, signal }: StoreContext): Promise<void> {
+  if (entries.length > 0) await untilAborted(signal, store.prune(entries));
 }
 
 /**
- * A version that ends a tombstone and is in history already, since a person put it back, has a record there that says
- * nothing of what was deleted meanwhile, and stays as it is. Hosts that still hold what was deleted are to know it all
- * the same, once the tombstone is gone. While it stands, this says nothing new: if the commit fails, no harm is done.
+ * What a commit deletes that its tombstone does not name. Hosts that still hold it are to know it, once the tombstone
+ * is gone. While it stands, this says nothing new: if the commit fails, no harm is done.
+ *
+ * - A version that ends a tombstone and is in history already, since a person put it back, has a record there that
+ *   says nothing of what was deleted meanwhile, and stays as it is.
+ * - A version that reached the store in the moment of the deletion is covered by the tombstone's freshness alone.
  */
-async function recordBuried(writing: readonly Work[], { store, signal }: StoreContext): Promise<void> {
-  const entries = writing.flatMap(({ plan, seen, winner }): PruneEntry[] => {
-    const tombstone = tombstoneIn(seen);
-    const isNew = plan.actions.some(
-      (action) => action.kind === 'keep' && action.where === 'history' && action.version.id === winner?.id,
+function deletedUnnamed(item: Work): PruneEntry[] {
+  const { plan, seen, winner } = item;
+  const tombstone = tombstoneIn(seen);
+  if (!tombstone) return [];
+  const named = buriedVersions(tombstone);
+  if (plan.decision.kind === 'delete') {
+    if (plan.decision.tag === undefined) return [];
+    return superseding(
+      plan.name,
+      versionsIn(seen, STORE_PLACES).filter((id) => !named.includes(id)),
     );
-    if (!tombstone || !winner || isNew || !plan.actions.some(({ kind }) => kind === 'unbury')) return [];
-    const superseded = buriedVersions(tombstone).filter((id) => id !== winner.id);
-    return superseded.length > 0 ? [{ name: plan.name, versions: [], superseded }] : [];
-  });
-  if (entries.length > 0) await untilAborted(signal, store.prune(entries));
+  }
+  if (!winner || !isInHistoryAlready(item) || !plan.actions.some(({ kind }) => kind === 'unbury')) return [];
+  return superseding(
+    plan.name,
+    named.filter((id) => id !== winner.id),
+  );
+}
+
+/**
+ * What a commit that is done replaced, where the winner's record in history does not name it: the record was put there
+ * by a write that lost its race, or when the version was current before, and stays as it is.
+ */
+function replacedUnnamed(item: Work): PruneEntry[] {
+  const { plan, seen, entry, winner } = item;
+  const { store } = seen;
+  const isWritten = plan.actions.some((action) => action.kind === 'write' && action.place === 'store');
+  if (!winner || !isWritten || store.kind !== 'version' || !isInHistoryAlready(item)) return [];
+  const known = [
+    ...(entry?.superseded ?? []),
+    ...(seen.history?.find(({ id }) => id === winner.id)?.replaces ?? []),
+    ...(seen.pruned ?? []),
+  ];
+  return known.includes(store.version.id) ? [] : superseding(plan.name, [store.version.id]);
+}
+
+function isInHistoryAlready({ plan, winner }: Work): boolean {
+  return !plan.actions.some(
+    (action) => action.kind === 'keep' && action.where === 'history' && action.version.id === winner?.id,
+  );
+}
+
+function superseding(name: CredentialName, superseded: readonly VersionId[]): PruneEntry[] {
+  return superseded.length > 0 ? [{ name, versions: [], superseded }] : [];
 }
 
 async function takeOutcome(
