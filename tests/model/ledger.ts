@@ -414,7 +414,9 @@ export function newLedger(hosts: readonly Host[], cloud: Cloud): Ledger {
           const freshness = { ...(lastRefresh && { lastRefresh }), ...(expired && { expired }) };
           tombstones.set(name, [...(tombstones.get(name) ?? []), { buried: [id, ...also], freshness }]);
           const count = ++arrived;
-          const buried = new Map([...(dead.get(name) ?? []), ...(outlived.get(name) ?? [])]);
+          // Who deletes after a wipe of all objects need not know what had outlived those.
+          const withIt = unsettled.has(name) ? [] : (outlived.get(name) ?? []);
+          const buried = new Map([...(dead.get(name) ?? []), ...withIt]);
           for (const each of [id, ...also]) {
             buried.set(each, count);
             restored.delete(`${name} ${each}`);
