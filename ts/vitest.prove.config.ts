@@ -30,6 +30,7 @@ export default defineConfig({
     ...base.test,
     include: [
       'tests/contract/*-faults.test.ts',
+      'tests/contract/*-faults/*.test.ts',
       'tests/e2e/{crash,disk-faults,git,native,store-faults,signals,hammer}.test.ts',
       'tests/e2e/{hostile-store,endless-store,ignoring-provider,secrets,symptoms}.test.ts',
       'tests/e2e/bad-*.test.ts',
