@@ -1,8 +1,11 @@
-/** The PostgreSQL store, when things go wrong. */
+/** The PostgreSQL store: tables that are not as ours are, and what they cannot hold. */
+import pg from 'pg';
 import { describe, expect, test } from 'vitest';
+import type { Database } from '../../../ts/src/stores/postgres/connection.ts';
+import { lookForTables, TABLE_KEYS } from '../../../ts/src/stores/postgres/tables.ts';
 import { freshSchema, postgresServer } from '../../support/postgres-outside.ts';
-import { create, credential, current, named, readAll, versionIn } from '../suite.ts';
-import { decent, dsn, failure, MARKER, open, outsideOf, preparedSchema, server } from './server.ts';
+import { create, credential, current, MARKER, named, readAll, versionIn } from '../vocabulary.ts';
+import { after, decent, dsn, failure, open, outsideOf, preparedSchema, server } from './server.ts';
 
 describe.skipIf(!postgresServer)(
   'the PostgreSQL store, with tables that are not as ours are, and what they cannot hold',
@@ -37,6 +40,26 @@ describe.skipIf(!postgresServer)(
           expect(error.remedy).toMatch(/PGSTORE_SCHEMA/);
         }
         expect(await outside.fingerprint()).toBe(before);
+      });
+
+      test('is not what another host makes in the moment of the look', async () => {
+        const schema = freshSchema();
+        const outside = outsideOf(schema);
+        await outside.query(`CREATE SCHEMA ${pg.escapeIdentifier(schema)}`);
+        const client = new pg.Client(server.uri);
+        await client.connect();
+        after({ stop: () => client.end() });
+        // What it sees from here on is what is there now.
+        await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+        await client.query('SELECT 1');
+        await open(server.uri, schema).prepare(MARKER);
+        const database = {
+          query: async (text: string, values: readonly unknown[]) =>
+            (await client.query(text, [...values])).rows,
+        } as unknown as Database;
+        expect((await lookForTables(database, schema, 'here')).tables).toEqual(new Set());
+        await client.query('COMMIT');
+        expect((await lookForTables(database, schema, 'here')).tables).toEqual(new Set(TABLE_KEYS));
       });
 
       test('is noticed when it comes in the place of a good one', async () => {

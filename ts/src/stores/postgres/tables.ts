@@ -126,6 +126,9 @@ export interface Found {
 /**
  * Looks which tables are there.
  *
+ * `to_regclass` knows of a table as soon as it is made, `pg_attribute` shows its columns to those whose snapshot is
+ * later than that: `pg_class` between them says of a table that another host makes just then that it is not there yet.
+ *
  * @throws StoreError (refused) if one has not the columns that it should: it belongs to someone else.
  */
 export async function lookForTables(
@@ -137,10 +140,9 @@ export async function lookForTables(
   const rows = await database.query<{ key: TableKey | 'schema'; columns: string[] | null }>(
     `SELECT t.key, (
        SELECT array_agg(attname || ' ' || format_type(atttypid, NULL)) FROM pg_attribute
-       WHERE attrelid = to_regclass(t.name) AND attnum > 0 AND NOT attisdropped
+       WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
      ) AS columns
-     FROM unnest($1::text[], $2::text[]) AS t(key, name)
-     WHERE to_regclass(t.name) IS NOT NULL
+     FROM unnest($1::text[], $2::text[]) AS t(key, name) JOIN pg_class AS c ON c.oid = to_regclass(t.name)
      UNION ALL SELECT 'schema', NULL WHERE ${schema === undefined ? 'current_schema()' : 'to_regnamespace($3)'} IS NOT NULL`,
     [TABLE_KEYS, TABLE_KEYS.map((key) => tables[key]), ...(schema === undefined ? [] : [quoted(schema)])],
   );
