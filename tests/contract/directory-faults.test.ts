@@ -7,12 +7,20 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { filesBelow } from '../../ts/src/stores/directory/files.ts';
 import { withLock } from '../../ts/src/stores/directory/lock.ts';
 import { directoryStore } from '../../ts/src/stores/directory.ts';
-import { MAX_OBJECT_BYTES, StoreError } from '../../ts/src/stores/store.ts';
+import { MAX_OBJECT_BYTES } from '../../ts/src/stores/store.ts';
 import { memoryInMemory } from '../support/memory.ts';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../support/ordinary-user.ts';
-import { create, credential, current, entry, named, readAll, versionIn } from './suite.ts';
-
-const MARKER = { id: 'the-marker', format: 1 };
+import {
+  create,
+  credential,
+  current,
+  entry,
+  errorOf,
+  MARKER,
+  named,
+  readAll,
+  versionIn,
+} from './vocabulary.ts';
 
 let home: string;
 let root: string;
@@ -42,15 +50,6 @@ async function link(key: string): Promise<void> {
   const path = await place(key, '');
   await rm(path);
   await symlink('/etc/passwd', path);
-}
-
-async function errorOf(run: Promise<unknown>): Promise<StoreError> {
-  const error = await run.then(
-    () => new Error('it succeeded'),
-    (reason: unknown) => reason,
-  );
-  if (error instanceof StoreError) return error;
-  throw error;
 }
 
 describe('a marker that is not believed', () => {

@@ -18,9 +18,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { directoryStore } from '../../ts/src/stores/directory.ts';
 import { StoreError } from '../../ts/src/stores/store.ts';
 import { memoryInMemory } from '../support/memory.ts';
-import { create, credential, current, entry, named, readAll, versionIn } from './suite.ts';
+import { create, credential, current, entry, MARKER, named, readAll, versionIn } from './vocabulary.ts';
 
-const MARKER = { id: 'the-marker', format: 1 };
 const isRoot = process.getuid?.() === 0;
 
 let home: string;

@@ -6,13 +6,22 @@ import { parseCommit } from '../../ts/src/stores/git/branches.ts';
 import { CacheDamaged } from '../../ts/src/stores/git/cache.ts';
 import { hostOf, lastWords } from '../../ts/src/stores/git/errors.ts';
 import type { GitOptions } from '../../ts/src/stores/git/options.ts';
-import { type Store, StoreError } from '../../ts/src/stores/store.ts';
+import type { Store } from '../../ts/src/stores/store.ts';
 import { git } from '../support/git.ts';
 import { type GitWorld, gitWorld } from '../support/git-world.ts';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../support/ordinary-user.ts';
-import { create, credential, current, entry, named, readAll, versionIn } from './suite.ts';
+import {
+  create,
+  credential,
+  current,
+  entry,
+  errorOf,
+  MARKER,
+  named,
+  readAll,
+  versionIn,
+} from './vocabulary.ts';
 
-const MARKER = { id: 'the-marker', format: 1 };
 const RECORDS = 'cliproxyapi-sync';
 
 let world: GitWorld;
@@ -25,15 +34,6 @@ async function prepared(more: Partial<GitOptions> = {}): Promise<Store> {
   const store = world.open(more);
   await store.prepare(MARKER);
   return store;
-}
-
-async function errorOf(run: Promise<unknown>): Promise<StoreError> {
-  const error = await run.then(
-    () => new Error('it succeeded'),
-    (reason: unknown) => reason,
-  );
-  if (error instanceof StoreError) return error;
-  throw error;
 }
 
 /** The real git, but for one of its commands, of which a line of shell says what it does instead. */

@@ -6,7 +6,7 @@ import { StoreError } from '../../ts/src/stores/store.ts';
 import { git } from '../support/git.ts';
 import { type GitWorld, gitWorld } from '../support/git-world.ts';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../support/ordinary-user.ts';
-import { credential } from './suite.ts';
+import { credential } from './vocabulary.ts';
 
 let world: GitWorld;
 let root: string;

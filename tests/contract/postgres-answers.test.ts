@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { postgresTarget } from '../../ts/src/settings/postgres-target.ts';
 import { type PostgresOptions, postgresStore } from '../../ts/src/stores/postgres/store.ts';
-import { type Store, StoreError } from '../../ts/src/stores/store.ts';
+import type { Store } from '../../ts/src/stores/store.ts';
 import { memoryInMemory } from '../support/memory.ts';
 import {
   type Certificates,
@@ -20,9 +20,18 @@ import {
   postgresServer,
   schemaFromOutside,
 } from '../support/postgres-outside.ts';
-import { create, credential, current, entry, named, readAll, versionIn } from './suite.ts';
+import {
+  create,
+  credential,
+  current,
+  entry,
+  errorOf,
+  MARKER,
+  named,
+  readAll,
+  versionIn,
+} from './vocabulary.ts';
 
-const MARKER = { id: 'the-marker', format: 1 };
 const QUICK = { connect: 1_500, statement: 3_000, patience: 500 };
 const TABLES =
   'auth_store, config_store, sync_marker, sync_tombstones, sync_backup, sync_written, sync_history, sync_pruned, sync_rejected, sync_config_history';
@@ -70,15 +79,6 @@ async function role(outside: OutsideSchema, ...grants: readonly string[]) {
   return { user, password };
 }
 const usage = (schema: string) => `USAGE ON SCHEMA "${schema.replaceAll('"', '""')}"`;
-
-async function errorOf(run: Promise<unknown>): Promise<StoreError> {
-  const error = await run.then(
-    () => new Error('it succeeded'),
-    (reason: unknown) => reason,
-  );
-  if (error instanceof StoreError) return error;
-  throw error;
-}
 
 describe.skipIf(!postgresServer)('the tables', () => {
   test('that this user may not read are not taken for empty ones', async () => {

@@ -1,6 +1,6 @@
 /** Answers of S3 servers, and of what is none, that seldom come. */
 import { Readable } from 'node:stream';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { openBucket } from '../../ts/src/stores/s3/bucket.ts';
 import { DEFAULT_TIMEOUTS, s3Client } from '../../ts/src/stores/s3/client.ts';
 import { type Dialect, recallDialect, rememberDialect } from '../../ts/src/stores/s3/dialect.ts';
@@ -9,37 +9,29 @@ import { historyMetadata, readWords } from '../../ts/src/stores/s3/history.ts';
 import type { S3Options, S3Timeouts } from '../../ts/src/stores/s3/options.ts';
 import { s3Store } from '../../ts/src/stores/s3/store.ts';
 import { md5Of } from '../../ts/src/stores/s3/tag.ts';
-import { type Store, StoreError, type StoreMemory } from '../../ts/src/stores/store.ts';
-import { type Fault, type FaultProxy, type S3Request, startFaultProxy } from '../support/fault-proxy.ts';
+import type { Store, StoreMemory } from '../../ts/src/stores/store.ts';
+import type { Fault, S3Request } from '../support/fault-proxy.ts';
 import { memoryInMemory } from '../support/memory.ts';
 import { freshBucket, lookInto, s3Server } from '../support/s3.ts';
-import { create, credential, current, entry, named, readAll, versionIn } from './suite.ts';
+import { HONOURED, knowing, proxy } from './s3-proxy.ts';
+import {
+  create,
+  credential,
+  current,
+  entry,
+  errorOf,
+  MARKER,
+  named,
+  readAll,
+  versionIn,
+} from './vocabulary.ts';
 
-const MARKER = { id: 'the-marker', format: 1 };
-const HONOURING: Dialect = {
-  conditions: 'honoured',
-  etag: 'quoted',
-  generation: false,
-  conditionalDelete: true,
-};
-const NONE: Dialect = { ...HONOURING, conditions: 'none', conditionalDelete: false };
+const NONE: Dialect = { ...HONOURED, conditions: 'none', conditionalDelete: false };
 const DENIED: Fault = { kind: 'answer', status: 403, code: 'AccessDenied' };
 const GONE: Fault = { kind: 'answer', status: 404, code: 'NoSuchKey' };
 const BROKEN: Fault = { kind: 'answer', status: 500 };
 
-let proxy: FaultProxy;
-beforeAll(async () => {
-  if (s3Server) proxy = await startFaultProxy(s3Server.endpoint, s3Server.admin.secretKey);
-});
-afterEach(() => {
-  proxy?.spoil(() => undefined);
-  proxy?.forget();
-});
-afterAll(() => proxy?.stop());
-
-const knowing = (dialect: Dialect) => memoryInMemory({ dialect: rememberDialect(dialect, Date.now()) });
-
-async function bucketWith(dialect = HONOURING, timeouts?: S3Timeouts) {
+async function bucketWith(dialect = HONOURED, timeouts?: S3Timeouts) {
   const direct = freshBucket();
   const first = s3Store(direct, knowing(dialect));
   await first.prepare(MARKER);
@@ -57,15 +49,6 @@ function spoil(fault: Fault, kind: S3Request['kind'], key: string, times = Numbe
   proxy.spoil((request) =>
     request.kind === kind && request.key.startsWith(key) && left-- > 0 ? fault : undefined,
   );
-}
-
-async function errorOf(run: Promise<unknown>): Promise<StoreError> {
-  const error = await run.then(
-    () => new Error('it succeeded'),
-    (reason: unknown) => reason,
-  );
-  if (error instanceof StoreError) return error;
-  throw error;
 }
 
 const put = (name: string, text: string, seen?: string) => ({
@@ -139,8 +122,8 @@ describe.skipIf(!s3Server)('a write', () => {
 
 describe.skipIf(!s3Server)('a removal', () => {
   test.each<[string, Dialect, Fault, object]>([
-    ['of what is gone already is done', HONOURING, GONE, { kind: 'done' }],
-    ['that is denied fails', HONOURING, DENIED, { kind: 'failed', error: { kind: 'refused' } }],
+    ['of what is gone already is done', HONOURED, GONE, { kind: 'done' }],
+    ['that is denied fails', HONOURED, DENIED, { kind: 'failed', error: { kind: 'refused' } }],
     ['that is denied fails, where no condition goes with it', NONE, DENIED, { kind: 'failed' }],
   ])('%s', async (_, dialect, fault, outcome) => {
     const { store, tag } = await bucketWith(dialect);
@@ -194,7 +177,7 @@ describe.skipIf(!s3Server)('a look', () => {
   });
 
   test('that takes too long in all is ended', async () => {
-    const { store } = await bucketWith(HONOURING, { connect: 5_000, idle: 5_000, overall: 400 });
+    const { store } = await bucketWith(HONOURED, { connect: 5_000, idle: 5_000, overall: 400 });
     spoil({ kind: 'silence' }, 'GET', '');
     expect((await errorOf(readAll(store, [current('a.json')]))).message).toMatch(/did not answer in time/);
   });
@@ -210,7 +193,7 @@ describe.skipIf(!s3Server)('the config', () => {
   });
 
   test('has no history where there is no bucket, and one that may not be read is not an empty one', async () => {
-    expect(await s3Store(freshBucket(), knowing(HONOURING)).configHistory()).toEqual([]);
+    expect(await s3Store(freshBucket(), knowing()).configHistory()).toEqual([]);
     const { store } = await bucketWith();
     const kept = { bytes: Buffer.from('port: 1\n'), host: 'laptop', reason: 'new here' };
     await store.commitConfig({ bytes: kept.bytes, seen: undefined, keep: [kept] });
@@ -269,7 +252,7 @@ describe.skipIf(!s3Server)('the marker', () => {
   });
 
   test('of a bucket that was seen not to be there is made with it', async () => {
-    const store = s3Store(freshBucket(), knowing(HONOURING));
+    const store = s3Store(freshBucket(), knowing());
     expect((await store.list()).present).toBe(false);
     expect(await store.prepare(MARKER)).toEqual(MARKER);
   });
@@ -301,7 +284,7 @@ describe.skipIf(!s3Server)('a probe', () => {
     ],
     ['of all that race none wins', once(({ body }) => (body.startsWith('racer') ? REFUSED : undefined), 8)],
   ])('whose outcome is unclear (%s) is made again', async (_, rule) => {
-    expect(await probed(rule)).toMatchObject(HONOURING);
+    expect(await probed(rule)).toMatchObject(HONOURED);
   });
 
   test.each<[string, (request: S3Request) => Fault | undefined]>([
@@ -326,7 +309,7 @@ describe.skipIf(!s3Server)('a probe', () => {
 });
 
 describe('what is remembered of a provider', () => {
-  const remembered = { ...rememberDialect(HONOURING, Date.now()) };
+  const remembered = { ...rememberDialect(HONOURED, Date.now()) };
 
   test.each([
     ['conditions', 'sometimes'],
@@ -336,7 +319,7 @@ describe('what is remembered of a provider', () => {
     ['probed', 17],
     ['schema', 2],
   ])('is not believed if its %s is %s', (name, value) => {
-    expect(recallDialect(remembered, Date.now())).toEqual(HONOURING);
+    expect(recallDialect(remembered, Date.now())).toEqual(HONOURED);
     expect(recallDialect({ ...remembered, [name]: value }, Date.now())).toBeUndefined();
   });
 });

@@ -1,13 +1,12 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type Dialect, rememberDialect } from '../../ts/src/stores/s3/dialect.ts';
 import { s3Store } from '../../ts/src/stores/s3/store.ts';
 import type { Store } from '../../ts/src/stores/store.ts';
-import { type Fault, type FaultProxy, type S3Request, startFaultProxy } from '../support/fault-proxy.ts';
+import type { Fault, S3Request } from '../support/fault-proxy.ts';
 import { memoryInMemory } from '../support/memory.ts';
 import { freshBucket, lookInto, s3Server } from '../support/s3.ts';
-import { create, credential, current, entry, named, readAll, versionIn } from './suite.ts';
-
-const MARKER = { id: 'the-marker', format: 1 };
+import { HONOURED, knowing, proxy } from './s3-proxy.ts';
+import { create, credential, current, entry, MARKER, named, readAll, versionIn } from './vocabulary.ts';
 
 type Rule = (request: S3Request) => Fault | undefined;
 
@@ -39,21 +38,11 @@ const PROVIDERS: readonly [name: string, rule: Rule, dialect: Dialect][] = [
   ['one in which racing creates all win', racing, NONE()],
 ];
 
-let proxy: FaultProxy;
-beforeAll(async () => {
-  if (s3Server) proxy = await startFaultProxy(s3Server.endpoint, s3Server.admin.secretKey);
-});
-afterEach(() => {
-  proxy?.spoil(() => undefined);
-  proxy?.forget();
-});
-afterAll(() => proxy?.stop());
-
 describe.skipIf(!s3Server)('providers differ', () => {
   describe.each(PROVIDERS)('%s', (_, rule, expected) => {
     function opened(known: boolean) {
       const direct = freshBucket();
-      const memory = memoryInMemory(known ? { dialect: rememberDialect(expected, Date.now()) } : {});
+      const memory = known ? knowing(expected) : memoryInMemory();
       const store = s3Store({ ...direct, endpoint: proxy.endpoint }, memory);
       proxy.spoil(rule);
       return { store, memory, outside: lookInto(direct) };
@@ -121,7 +110,7 @@ describe.skipIf(!s3Server)('providers differ', () => {
   });
 
   test('a provider that changes from conditions to 501 after the probe is written to all the same', async () => {
-    const memory = memoryInMemory({ dialect: rememberDialect(dialect('honoured'), Date.now()) });
+    const memory = knowing();
     const store = s3Store({ ...freshBucket(), endpoint: proxy.endpoint }, memory);
     proxy.spoil(unknown);
     await store.prepare(MARKER);
@@ -133,7 +122,7 @@ describe.skipIf(!s3Server)('providers differ', () => {
 
   test('without conditions, a write in between is seen by the look just before it', async () => {
     const direct = freshBucket();
-    const memory = memoryInMemory({ dialect: rememberDialect(NONE(), Date.now()) });
+    const memory = knowing(NONE());
     const store = s3Store({ ...direct, endpoint: proxy.endpoint }, memory);
     await store.prepare(MARKER);
     const first = await tagsOf(store, create('a.json', credential('1')));
@@ -158,7 +147,7 @@ describe.skipIf(!s3Server)('providers differ', () => {
 });
 
 function dialect(conditions: Dialect['conditions'], more: Partial<Dialect> = {}): Dialect {
-  return { conditions, etag: 'quoted', generation: false, conditionalDelete: true, ...more };
+  return { ...HONOURED, conditions, ...more };
 }
 
 function NONE(): Dialect {

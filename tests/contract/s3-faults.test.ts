@@ -4,43 +4,21 @@ import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { rememberDialect } from '../../ts/src/stores/s3/dialect.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { S3Options } from '../../ts/src/stores/s3/options.ts';
 import { s3Store } from '../../ts/src/stores/s3/store.ts';
 import { type Store, StoreError } from '../../ts/src/stores/store.ts';
-import { type Fault, type FaultProxy, type S3Request, startFaultProxy } from '../support/fault-proxy.ts';
-import { memoryInMemory } from '../support/memory.ts';
+import type { Fault, S3Request } from '../support/fault-proxy.ts';
 import { freePort } from '../support/programs.ts';
 import { freshBucket, lookInto, s3Server, server } from '../support/s3.ts';
-import { create, credential, current, entry, named, readAll, versionIn } from './suite.ts';
+import { knowing, proxy } from './s3-proxy.ts';
+import { create, credential, current, entry, MARKER, named, readAll, versionIn } from './vocabulary.ts';
 
-const MARKER = { id: 'the-marker', format: 1 };
 const QUICK = { connect: 1_000, idle: 800, overall: 3_000 };
-
-let proxy: FaultProxy;
-beforeAll(async () => {
-  if (s3Server) proxy = await startFaultProxy(s3Server.endpoint, s3Server.admin.secretKey);
-});
-afterEach(() => {
-  proxy?.spoil(() => undefined);
-  proxy?.forget();
-});
-afterAll(() => proxy?.stop());
-
-function honouring() {
-  const dialect = {
-    conditions: 'honoured',
-    etag: 'quoted',
-    generation: false,
-    conditionalDelete: true,
-  } as const;
-  return memoryInMemory({ dialect: rememberDialect(dialect, Date.now()) });
-}
 
 async function preparedBucket() {
   const direct = freshBucket();
-  const memory = honouring();
+  const memory = knowing();
   // Without haste: the server takes a while over the first object in a bucket.
   const first = s3Store(direct, memory);
   await first.prepare(MARKER);
@@ -381,12 +359,12 @@ describe.skipIf(!s3Server)('when the store fails', () => {
 
     test('a wrong secret and a wrong key, of the real server', async () => {
       const { admin } = server();
-      const wrongSecret = s3Store({ ...freshBucket(), secretKey: 'wrong' }, honouring());
+      const wrongSecret = s3Store({ ...freshBucket(), secretKey: 'wrong' }, knowing());
       expect(await failureOf(wrongSecret.list())).toMatchObject({
         kind: 'refused',
         message: expect.stringMatching(/secret key/),
       });
-      const wrongKey = s3Store({ ...freshBucket(), accessKey: `${admin.accessKey}x` }, honouring());
+      const wrongKey = s3Store({ ...freshBucket(), accessKey: `${admin.accessKey}x` }, knowing());
       expect(await failureOf(wrongKey.list())).toMatchObject({
         kind: 'refused',
         message: expect.stringMatching(/access key/),
@@ -396,7 +374,7 @@ describe.skipIf(!s3Server)('when the store fails', () => {
     test('a key that may only read lists and reads, and is refused to write', async () => {
       const { options, store } = await preparedBucket();
       await store.close();
-      const reading = s3Store({ ...options, ...server().reader }, honouring());
+      const reading = s3Store({ ...options, ...server().reader }, knowing());
       expect((await reading.list()).current.size).toBe(1);
       expect(await readAll(reading, [current('a.json')])).toMatchObject([{ kind: 'object' }]);
       await reading.prepare(MARKER);
@@ -404,7 +382,7 @@ describe.skipIf(!s3Server)('when the store fails', () => {
       expect(outcome).toMatchObject({ kind: 'failed', step: 'keep', error: { kind: 'refused' } });
       const unprepared = s3Store(
         { ...options, bucket: `${options.bucket}-none`, ...server().reader },
-        honouring(),
+        knowing(),
       );
       expect((await failureOf(unprepared.prepare(MARKER))).message).toMatch(/make the bucket/);
     });
@@ -420,7 +398,7 @@ describe('when there is no store at all', () => {
     secretKey: 'very-secret',
     timeouts: QUICK,
   });
-  const look = (endpoint: string): Store => s3Store(options(endpoint), honouring());
+  const look = (endpoint: string): Store => s3Store(options(endpoint), knowing());
 
   test('nothing listens', async () => {
     const port = await freePort();

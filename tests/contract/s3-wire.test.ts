@@ -1,37 +1,19 @@
 import { createHash } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type Dialect, rememberDialect } from '../../ts/src/stores/s3/dialect.ts';
+import { describe, expect, test } from 'vitest';
+import type { Dialect } from '../../ts/src/stores/s3/dialect.ts';
 import type { S3Options } from '../../ts/src/stores/s3/options.ts';
 import { s3Store } from '../../ts/src/stores/s3/store.ts';
 import type { ListedObject, StoreChange } from '../../ts/src/stores/store.ts';
-import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { memoryInMemory } from '../support/memory.ts';
 import { freshBucket, lookInto, s3Server } from '../support/s3.ts';
-import { create, credential, current, entry, named, readAll, versionIn } from './suite.ts';
-
-const HONOURED: Dialect = {
-  conditions: 'honoured',
-  etag: 'quoted',
-  generation: false,
-  conditionalDelete: true,
-};
-const MARKER = { id: 'the-marker', format: 1 };
-
-let proxy: FaultProxy;
-beforeAll(async () => {
-  if (s3Server) proxy = await startFaultProxy(s3Server.endpoint, s3Server.admin.secretKey);
-});
-afterEach(() => {
-  proxy?.spoil(() => undefined);
-  proxy?.forget();
-});
-afterAll(() => proxy?.stop());
+import { HONOURED, knowing, proxy } from './s3-proxy.ts';
+import { create, credential, current, entry, MARKER, named, readAll, versionIn } from './vocabulary.ts';
 
 /** A prepared bucket, its store seen through the proxy, and what the host remembers. */
 async function preparedBucket(dialect: Dialect = HONOURED) {
   const direct = freshBucket();
   const options: S3Options = { ...direct, endpoint: proxy.endpoint };
-  const memory = memoryInMemory({ dialect: rememberDialect(dialect, Date.now()) });
+  const memory = knowing(dialect);
   const store = s3Store(options, memory);
   await store.prepare(MARKER);
   proxy.forget();

@@ -1,20 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CredentialName } from '../../ts/src/credential/name.ts';
-import { parseCredential, type VersionId } from '../../ts/src/credential/version.ts';
 import { glanceAt } from '../../ts/src/stores/glance.ts';
 import {
-  type HistoryEntry,
   MAX_OBJECT_BYTES,
   type ReadAnswer,
   type Reference,
   type Store,
-  type StoreChange,
   type StoreMarker,
   type StoreMemory,
   type Tag,
 } from '../../ts/src/stores/store.ts';
 import { forgetfulMemory, memoryInMemory } from '../support/memory.ts';
+import { backup, create, credential, current, entry, named, readAll, versionIn } from './vocabulary.ts';
 
 /** One fresh place for a store, and what a test does to it from outside. */
 export interface StoreFixture {
@@ -748,48 +746,8 @@ function proposal(): StoreMarker {
   return { id: randomUUID(), format: 1 };
 }
 
-export function named(name: string): CredentialName {
-  return name as CredentialName;
-}
-
-/** A credential whose content is told by `text`; or bytes of that form, given whole. */
-export function credential(text: string, form?: string): Buffer {
-  return Buffer.from(form ?? JSON.stringify({ access_token: text, type: 'claude' }));
-}
-
-export function versionIn(bytes: Uint8Array): VersionId {
-  const parsed = parseCredential(bytes);
-  if (!parsed.ok) throw new Error(`not a credential: it ${parsed.reason}`);
-  return parsed.version.id;
-}
-
-export function entry(bytes: Uint8Array): HistoryEntry {
-  return { id: versionIn(bytes), bytes, host: 'laptop', reason: 'new here', replaces: [] };
-}
-
-/** A version put everywhere in the store, as a backup run does. */
-export function create(name: string, bytes: Uint8Array, seen?: Tag): StoreChange {
-  const version = versionIn(bytes);
-  return {
-    name: named(name),
-    keep: [entry(bytes)],
-    current: { kind: 'put', bytes, seen, version },
-    backup: { kind: 'put', bytes, seen: undefined, version },
-  };
-}
-
 function record(number: number): Uint8Array {
   return Buffer.from(JSON.stringify({ tombstone: number }));
-}
-
-export const current = (name: string): Reference => ({ area: 'current', name });
-export const backup = (name: string): Reference => ({ area: 'backup', name });
-
-/** The answers in the order of the references. */
-export async function readAll(store: Store, references: readonly Reference[]): Promise<ReadAnswer[]> {
-  const answers = new Map<Reference, ReadAnswer>();
-  await store.read(references, (reference, answer) => answers.set(reference, answer));
-  return references.map((reference) => answers.get(reference) as ReadAnswer);
 }
 
 function bytesOf(answer: ReadAnswer | undefined): Buffer | undefined {

@@ -1,9 +1,9 @@
-/** The Git store: what the branches of a Git store hold. */
+/** The Git store: what its branches hold. */
 import { mkdir, rm } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { git } from '../../support/git.ts';
-import { create, credential, entry, named, versionIn } from '../suite.ts';
-import { anotherWorld, errorOf, prepared, RECORDS, world } from './git-store.ts';
+import { create, credential, entry, errorOf, named, versionIn } from '../vocabulary.ts';
+import { anotherWorld, prepared, RECORDS, world } from './git-store.ts';
 
 describe('the branches', () => {
   test('hold what CLIProxyAPI has in its layout, and nothing else; each is one parentless commit of its', async () => {

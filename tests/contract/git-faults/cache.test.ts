@@ -5,7 +5,7 @@ import { chmod, mkdir, readdir, rm, truncate, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { git } from '../../support/git.ts';
-import { create, credential, current, readAll } from '../suite.ts';
+import { create, credential, current, readAll } from '../vocabulary.ts';
 import { prepared, world } from './git-store.ts';
 
 describe('the cache', () => {

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { StoreError } from '../../../ts/src/stores/store.ts';
 import { git } from '../../support/git.ts';
-import { create, credential, current, named, readAll } from '../suite.ts';
-import { errorOf, MARKER, prepared, RECORDS, world } from './git-store.ts';
+import { create, credential, current, errorOf, MARKER, named, readAll } from '../vocabulary.ts';
+import { prepared, RECORDS, world } from './git-store.ts';
 
 describe("other people's files", () => {
   const link = Buffer.from('notes.txt');

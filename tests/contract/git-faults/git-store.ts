@@ -3,10 +3,10 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, onTestFinished } from 'vitest';
 import type { GitOptions } from '../../../ts/src/stores/git/options.ts';
-import { type Store, StoreError } from '../../../ts/src/stores/store.ts';
+import type { Store } from '../../../ts/src/stores/store.ts';
 import { type GitWorld, gitWorld } from '../../support/git-world.ts';
+import { MARKER } from '../vocabulary.ts';
 
-export const MARKER = { id: 'the-marker', format: 1 };
 export const RECORDS = 'cliproxyapi-sync';
 
 export let world: GitWorld;
@@ -25,15 +25,6 @@ export async function prepared(more: Partial<GitOptions> = {}): Promise<Store> {
   const store = world.open(more);
   await store.prepare(MARKER);
   return store;
-}
-
-export async function errorOf(run: Promise<unknown>): Promise<StoreError> {
-  const error = await run.then(
-    () => new Error('it succeeded'),
-    (reason: unknown) => reason,
-  );
-  if (error instanceof StoreError) return error;
-  throw error;
 }
 
 /** For this test; undefined takes a variable away. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { git, nativeWriter } from '../../support/git.ts';
 import { config } from '../../support/git-world.ts';
-import { create, credential, current, entry, named, readAll, versionIn } from '../suite.ts';
+import { create, credential, current, entry, named, readAll, versionIn } from '../vocabulary.ts';
 import { prepared, world } from './git-store.ts';
 
 describe('a proxy with its native store on', () => {

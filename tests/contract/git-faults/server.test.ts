@@ -6,8 +6,8 @@ import { describe, expect, test } from 'vitest';
 import type { Store } from '../../../ts/src/stores/store.ts';
 import { config } from '../../support/git-world.ts';
 import { memoryInMemory } from '../../support/memory.ts';
-import { create, credential } from '../suite.ts';
-import { errorOf, listen, MARKER, prepared, RECORDS, world } from './git-store.ts';
+import { create, credential, errorOf, MARKER } from '../vocabulary.ts';
+import { listen, prepared, RECORDS, world } from './git-store.ts';
 
 describe('a push that the server refuses', () => {
   async function hook(name: string, script: string): Promise<void> {

@@ -8,8 +8,8 @@ import { describe, expect, test } from 'vitest';
 import { git } from '../../support/git.ts';
 import { filesWith } from '../../support/git-world.ts';
 import { memoryInMemory } from '../../support/memory.ts';
-import { create, credential } from '../suite.ts';
-import { errorOf, listen, MARKER, setEnvironment, world } from './git-store.ts';
+import { create, credential, errorOf, MARKER } from '../vocabulary.ts';
+import { listen, setEnvironment, world } from './git-store.ts';
 
 describe('TLS', () => {
   test('a certificate that is not trusted is refused until its authority is named; plain HTTP is told', async () => {

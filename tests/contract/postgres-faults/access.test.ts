@@ -1,16 +1,15 @@
-/** The PostgreSQL store, when things go wrong. */
+/** The PostgreSQL store: a server that lets us in not at all, or not everywhere. */
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { freshSchema, postgresServer } from '../../support/postgres-outside.ts';
-import { create, credential } from '../suite.ts';
+import { create, credential, MARKER } from '../vocabulary.ts';
 import {
   certificates,
   decent,
   dsn,
   failure,
-  MARKER,
   networkWith,
   open,
   preparedSchema,

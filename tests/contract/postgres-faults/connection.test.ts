@@ -1,14 +1,13 @@
-/** The PostgreSQL store, when things go wrong. */
+/** The PostgreSQL store: connections that break, a server that ends, and round trips. */
 import { describe, expect, test } from 'vitest';
 import type { PostgresOptions } from '../../../ts/src/stores/postgres/store.ts';
 import type { Fault, NetworkOptions, PostgresNetwork } from '../../support/postgres-network.ts';
 import { postgresServer, schemaFromOutside } from '../../support/postgres-outside.ts';
-import { create, credential, current, named, readAll } from '../suite.ts';
+import { create, credential, current, MARKER, named, readAll } from '../vocabulary.ts';
 import {
   admin,
   dsn,
   failure,
-  MARKER,
   networkWith,
   open,
   outsideName,

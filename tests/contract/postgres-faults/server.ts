@@ -18,8 +18,8 @@ import {
   postgresServer,
   schemaFromOutside,
 } from '../../support/postgres-outside.ts';
+import { MARKER } from '../vocabulary.ts';
 
-export const MARKER = { id: 'the-marker', format: 1 };
 export const QUICK = { connect: 1_500, statement: 1_500, patience: 8_000 };
 
 export let server: PostgresServer;

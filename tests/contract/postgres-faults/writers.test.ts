@@ -1,8 +1,8 @@
-/** The PostgreSQL store, when things go wrong. */
+/** The PostgreSQL store: other hosts, and a native proxy, that write at the same time. */
 import { describe, expect, test } from 'vitest';
 import type { Store } from '../../../ts/src/stores/store.ts';
 import { postgresServer } from '../../support/postgres-outside.ts';
-import { create, credential, current, entry, named, readAll, versionIn } from '../suite.ts';
+import { create, credential, current, entry, named, readAll, versionIn } from '../vocabulary.ts';
 import { admin, dsn, failure, open, preparedSchema, role, server } from './server.ts';
 
 describe.skipIf(!postgresServer)(

@@ -15,7 +15,7 @@ import { openStore } from '../../../ts/src/stores/open.ts';
 import { forEachParallel } from '../../../ts/src/stores/parallel.ts';
 import { serverClock } from '../../../ts/src/stores/server-clock.ts';
 import { StoreError } from '../../../ts/src/stores/store.ts';
-import { create, credential } from '../../contract/suite.ts';
+import { create, credential } from '../../contract/vocabulary.ts';
 import { memoryInMemory } from '../../support/memory.ts';
 
 async function temporaryDirectory(): Promise<string> {
