@@ -48,7 +48,10 @@ const EXCEPTIONS: readonly (readonly [RegExp, reason: string])[] = [
   [/\bservices (switch|unswitch|rollback|status)\b/, "changes this machine's services; tests/services"],
   [/^echo 'eval |\bcompletion fish\b/, 'changes a shell; tests/docs/completion.test.ts uses the completions'],
   [/^ls ~/, 'shows file names'],
-  [/--version ID --store local$/, 'needs versions that only this host has; tests/scenarios/restore.test.ts'],
+  [
+    /--version ID --store local$/,
+    'needs versions that only this host has; tests/scenarios/choices/restore.test.ts',
+  ],
   [/\| jq\b/, 'needs jq'],
   [/^cd ts$|^npm (audit|view|outdated)\b/, 'asks a registry'],
   [/\bmigrate\b.*--to\b/, 'needs a second store; tests/migrate goes from each to each'],

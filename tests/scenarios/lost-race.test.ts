@@ -4,9 +4,9 @@
  */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { CredentialName } from '../../ts/src/credential/name.ts';
-import { parseCredential, type Version } from '../../ts/src/credential/version.ts';
 import { forgetting, restoring } from '../../ts/src/history/choices.ts';
 import type { Store } from '../../ts/src/stores/store.ts';
+import { version } from './choices/choosing.ts';
 import { type Content, type Host, login, type World, world } from './world.ts';
 
 const A = 'a.json' as CredentialName;
@@ -73,16 +73,10 @@ describe('another host was faster', () => {
 
   test('what a restore replaced in its second try is known to have been replaced', async () => {
     const { where, laptop, server } = await started();
-    const choices = restoring(new Map([[A, versionOf(login(1))]]), laptop.name, Date.now());
+    const choices = restoring(new Map([[A, version(login(1))]]), laptop.name, Date.now());
     await laptop.sync({ choices, through: beforeCommit(() => server.sync()) });
     expect(laptop.read('auth', A)).toMatchObject({ access_token: 'access-01' });
     await laptop.sync({ choices: forgetting([A], Date.now()) });
     await expectNextLives(where, laptop, server);
   });
 });
-
-function versionOf(content: Content): Version {
-  const parsed = parseCredential(Buffer.from(JSON.stringify(content)));
-  if (!parsed.ok) throw new Error(parsed.reason);
-  return parsed.version;
-}
