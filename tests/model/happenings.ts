@@ -129,6 +129,7 @@ export function happen(world: World, step: Happening): void {
       if (step.place === 'ccs' && (!host.ccs || name.includes('/'))) return;
       const bytes = rotated(world, host, before) ?? credential(world, host, name, 'refreshed');
       const path = pathOf(step.place, name);
+      abandonBegun(host, path);
       const inode = writeFile(host, path, bytes.subarray(0, bytes.length >> 1));
       host.begun.push({ path, inode, bytes, since: simulation.now });
       return;
@@ -163,6 +164,8 @@ export function happen(world: World, step: Happening): void {
     case 'restore image':
       if (!host.image) return;
       host.files = host.image.clone();
+      // A state that is later than the files would not be rolled back.
+      host.oldState = undefined;
       ledger.forgot(host);
       host.begun.length = 0;
       for (const each of allNames(host)) world.touched.add(each);
@@ -174,6 +177,7 @@ export function happen(world: World, step: Happening): void {
       for (const [file] of host.files.files(path)) {
         if (step.how === 'emptied' && !file.endsWith('.json')) continue;
         removeFile(host, file);
+        abandonBegun(host, file);
         if (step.how === 'emptied') ledger.deleted(file.slice(path.length + 1));
         cleared(world, host, step.place, file.slice(path.length + 1));
       }
