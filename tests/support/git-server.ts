@@ -1,5 +1,6 @@
 /** Git over HTTP with Basic authentication, by the real `git http-backend`. */
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { cleanGitEnvironment } from './git.ts';
@@ -42,7 +43,10 @@ export type GitFault =
   | { readonly kind: 'slow' };
 
 /** Serves all repositories below a directory. */
-export async function startGitServer(root: string, token = 'the-t0ken-S3CR3T'): Promise<GitServer> {
+export async function startGitServer(
+  root: string,
+  token = `the-t0ken-S3CR3T-${randomUUID()}`,
+): Promise<GitServer> {
   const username = 'git';
   const requests: string[] = [];
   let fault: (request: GitRequest) => GitFault | undefined = () => undefined;

@@ -22,6 +22,7 @@ import {
   type StorePlace,
   winnerId,
 } from '../model.ts';
+import { supersededVersions } from '../rules/superseded.ts';
 import { buriedVersions } from '../rules/tombstone.ts';
 import { tombstoneIn, versionsIn } from '../sightings.ts';
 import type { State } from '../state.ts';
@@ -100,20 +101,16 @@ function deletedUnnamed(item: Work): PruneEntry[] {
 }
 
 /**
- * What a commit that is done replaced, where the winner's record in history does not name it: the record was put there
- * by a write that lost its race, or when the version was current before, and stays as it is.
+ * What a commit that is done replaced, where history does not say so: the winner's record was put there by a write that
+ * lost its race, or when the version was current before, and stays as it is.
  */
 function replacedUnnamed(item: Work): PruneEntry[] {
-  const { plan, seen, entry, winner } = item;
+  const { plan, seen, winner } = item;
   const { store } = seen;
   const isWritten = plan.actions.some((action) => action.kind === 'write' && action.place === 'store');
   if (!winner || !isWritten || store.kind !== 'version' || !isInHistoryAlready(item)) return [];
-  const known = [
-    ...(entry?.superseded ?? []),
-    ...(seen.history?.find(({ id }) => id === winner.id)?.replaces ?? []),
-    ...(seen.pruned ?? []),
-  ];
-  return known.includes(store.version.id) ? [] : superseding(plan.name, [store.version.id]);
+  const known = supersededVersions(undefined, seen.history, [winner.id], seen.pruned);
+  return known.has(store.version.id) ? [] : superseding(plan.name, [store.version.id]);
 }
 
 function isInHistoryAlready({ plan, winner }: Work): boolean {
