@@ -338,7 +338,7 @@ export const CASES: readonly Case[] = [
       ]),
     ],
     before: {
-      file: 'sync/apply/store.ts',
+      file: 'sync/apply/unnamed.ts',
       find: 'if (!winner || !isInHistoryAlready(item) || !plan',
       replace: "if (plan.decision.kind === 'spread' || !plan",
     },
@@ -450,7 +450,7 @@ export const CASES: readonly Case[] = [
       ]),
     ],
     before: {
-      file: 'sync/apply/store.ts',
+      file: 'sync/apply/unnamed.ts',
       find: 'if (plan.decision.tag === undefined) return [];',
       replace: "if (plan.decision.kind === 'delete') return [];",
     },
