@@ -107,8 +107,8 @@ export const CASES: readonly Case[] = [
     ],
     before: {
       file: 'sync/apply/store.ts',
-      find: '...agreed, ...deleted])]',
-      replace: '...agreed])]',
+      find: '...agreed, ...deleted, ...madeOf])]',
+      replace: '...agreed, ...madeOf])]',
     },
   },
   {
@@ -477,5 +477,28 @@ export const CASES: readonly Case[] = [
       find: '  await supersede(done.flatMap(replacedUnnamed), context);\n',
       replace: '',
     },
+  },
+  {
+    name: 'a restored version is not replaced by the one that it was made of',
+    stories: [
+      world([true, false], 6, false, [
+        alone(
+          run(0, {
+            crashAt: 62,
+            interrupts: [at(1, { kind: 'edit', host: 0, name: 0, place: 'auth', field: 'note' })],
+          }),
+        ),
+        alone(
+          run(0, {
+            choice: { kind: 'restore', name: 0, age: 0 },
+            abortAt: 13,
+            interrupts: [at(1, { kind: 'native write', host: 0, name: 5, how: 'new' })],
+          }),
+        ),
+        alone(run(1, { choice: { kind: 'restore', name: 5, age: 0 } })),
+        { kind: 'login', host: 0, name: 0, dates: 'refreshed' },
+      ]),
+    ],
+    before: { file: 'sync/rules/choice.ts', find: '    madeOf: of,\n', replace: '' },
   },
 ];

@@ -1,5 +1,5 @@
 /** Restoring, as users of several hosts see it: the real `run` on real files. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Content, type Host, killedAt, login, unreachable, type World, world } from '../world.ts';
@@ -28,7 +28,10 @@ describe('A restored version', () => {
       .map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')));
     const short = version(login(1)).id.slice(0, 12);
     const restored = records.find(({ reason }) => reason === `restored by laptop from version ${short}`);
-    expect(restored).toMatchObject({ host: 'laptop', replaces: [version(login(2)).id] });
+    expect(restored).toMatchObject({
+      host: 'laptop',
+      replaces: [version(login(2)).id, version(login(1)).id],
+    });
   });
 
   test('stands against proxies that write back what they held, on every host, with a field more too', async () => {
@@ -214,6 +217,22 @@ describe('A restored version', () => {
       await expectToken(where, hosts, 'access-01');
     },
   );
+
+  test('is not lost to the version that it was made of, on a host that remembers nothing', async () => {
+    const where = world();
+    const [laptop, server] = [where.host('laptop'), where.host('server')];
+    laptop.put('auth', A, key('k1'));
+    await laptop.sync();
+    // A native proxy's, of which none of our programs knew when the server came.
+    where.store.put('auths', A, key('k2'));
+    where.store.put('backup/auths', A, key('k2'));
+    await restore(server, key('k1'));
+    rmSync(laptop.stateDir, { recursive: true });
+    await laptop.sync();
+    const restored = { private_key: 'k1', cliproxyapi_sync_restored: expect.anything() };
+    expect(laptop.read('auth', A)).toMatchObject(restored);
+    expect(where.stored(`auths/${A}`)).toMatchObject(restored);
+  });
 
   test('without the store nothing is restored, and nothing else is done either', async () => {
     const where = world();

@@ -21,7 +21,7 @@ import {
 
 const A = 'a.json' as CredentialName;
 const forget: Choice = { kind: 'forget', time: NOW };
-const restore: Choice = { kind: 'restore', version: v1, reason: 'restored on laptop' };
+const restore: Choice = { kind: 'restore', version: v1, of: v1.id, reason: 'restored on laptop' };
 
 function asked(choice: Choice, world: World, host = 'laptop') {
   const { base, snapshot } = inputs(world);
@@ -158,6 +158,7 @@ describe('a version that is restored', () => {
     ).toEqual({
       kind: 'spread',
       winner: { from: 'merge', version },
+      madeOf: v1.id,
       reason: 'restored on laptop',
       losers: [v2],
       ends: undefined,

@@ -564,7 +564,12 @@ test('the guard says of what was chosen by name only what it holds back of that'
   const parsed = parseCredential(readFileSync(join(host.directories.auth, A)));
   if (!parsed.ok) throw new Error(parsed.reason);
   for (const name of [A, 'b.json', 'c.json']) host.remove('auth', name);
-  const choice = { kind: 'restore', version: parsed.version, reason: 'wanted back' } as const;
+  const choice = {
+    kind: 'restore',
+    version: parsed.version,
+    of: parsed.version.id,
+    reason: 'wanted back',
+  } as const;
   const choose = () => new Map([[A as CredentialName, choice]]);
   const { guard } = await host.run({ choices: { choose } });
   expect(guard === undefined || guard.names).toEqual([A]);

@@ -30,6 +30,7 @@ export function restoring(versions: ReadonlyMap<CredentialName, Version>, host: 
       choices.set(name, {
         kind: 'restore',
         version: versionOf(restoredContent(content, ownFreshness(content), over, at)),
+        of: version.id,
         reason: `restored by ${host} from version ${shortId(version.id)}`,
       });
     }

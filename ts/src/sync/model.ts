@@ -201,6 +201,8 @@ export type Decision =
   | {
       readonly kind: 'spread';
       readonly winner: Winner;
+      /** The version that a person had the winner made of, which it replaces, whatever the places hold by now. */
+      readonly madeOf?: VersionId;
       /** Why it won, as a sentence without a full stop. */
       readonly reason: string;
       /** Versions that places hold in its stead, each to be kept. */

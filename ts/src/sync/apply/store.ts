@@ -144,7 +144,10 @@ function storeChange({ plan, seen, entry, bytes, winner }: Work, host: string): 
   };
 }
 
-/** What a version replaces once it is current: all that the places hold, what was agreed before, what was deleted before. */
+/**
+ * What a version replaces once it is current: all that the places hold, what was agreed before, what was deleted before,
+ * and what a person had it made of.
+ */
 function replacedBy(
   id: VersionId,
   { decision }: CredentialPlan,
@@ -156,7 +159,10 @@ function replacedBy(
   // The earlier tombstone goes, and a host that never saw it may still hold what it named.
   const earlier = tombstoneIn(seen);
   const deleted = earlier ? buriedVersions(earlier) : [];
-  return [...new Set([...versionsIn(seen), ...agreed, ...deleted])].filter((other) => other !== id);
+  const madeOf = decision.madeOf === undefined ? [] : [decision.madeOf];
+  return [...new Set([...versionsIn(seen), ...agreed, ...deleted, ...madeOf])].filter(
+    (other) => other !== id,
+  );
 }
 
 /** Keeps on this host what a batch replaces and no store can keep. */

@@ -3,7 +3,7 @@
 import { compareFreshness } from '../../credential/freshness.ts';
 import type { CredentialName } from '../../credential/name.ts';
 import { fresherThan } from '../../credential/restored.ts';
-import type { Version } from '../../credential/version.ts';
+import type { Version, VersionId } from '../../credential/version.ts';
 import { candidates } from '../candidates.ts';
 import {
   type BaseEntry,
@@ -21,8 +21,8 @@ import { burying, lives } from './tombstone.ts';
 import { type Candidate, inOrder } from './winner.ts';
 
 export type Choice =
-  /** Makes a version current everywhere: one that `restoredContent` made. */
-  | { readonly kind: 'restore'; readonly version: Version; readonly reason: string }
+  /** Makes a version current everywhere: one that `restoredContent` made, of the version `of`. */
+  | { readonly kind: 'restore'; readonly version: Version; readonly of: VersionId; readonly reason: string }
   /** Deletes the credential everywhere. `time` tells this deletion from any other, in milliseconds since 1970. */
   | { readonly kind: 'forget'; readonly time: number };
 
@@ -69,7 +69,7 @@ function isDone(
 }
 
 function restore(
-  { version, reason }: Extract<Choice, { kind: 'restore' }>,
+  { version, of, reason }: Extract<Choice, { kind: 'restore' }>,
   seen: CredentialSnapshot,
   entry: BaseEntry | undefined,
   now: number,
@@ -94,6 +94,7 @@ function restore(
   return {
     kind: 'spread',
     winner: { from: 'merge', version },
+    madeOf: of,
     // What a person asks history for later: that it had been deleted meanwhile, and by whom.
     reason: earlier ? `${reason}, after it was ${deletedWords(earlier)}` : reason,
     losers: candidates(seen).map((candidate) => candidate.version),
