@@ -434,6 +434,19 @@ describe('what it once found', () => {
     expect((await renderConfig({ ...source, text, previous: whole })).text).toBeUndefined();
   });
 
+  test('a carriage return alone ends a line of a config, and a comment does not grow at every start', async () => {
+    const source = { name: 'config.template.yaml', authDir: '/auth' };
+    const text = '# \r[[\r\nport: 1\rhost: h\n';
+    const { whole } = await renderConfig({
+      ...source,
+      text: '# a\r# b\rport: 1\rhost: h\r\n',
+      previous: undefined,
+    });
+    expect(whole).toMatch(/^# a\n# b\nport: 1\nhost: h\n/);
+    expect((await renderConfig({ ...source, text: whole, previous: whole })).text).toBeUndefined();
+    await expect(renderConfig({ ...source, text, previous: undefined })).rejects.toThrow(SettingsError);
+  });
+
   test('numbers that are no time end no run', () => {
     const record = {
       format: 1,

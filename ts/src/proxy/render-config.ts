@@ -110,7 +110,8 @@ function parse(yaml: Yaml, { text, name }: Pick<ConfigSource, 'text' | 'name'>):
   const lines = new yaml.LineCounter();
   let document: Document.Parsed<ParsedNode, false>;
   try {
-    document = yaml.parseDocument(text, {
+    // A CR alone breaks a line too, in YAML 1.2 and for the proxy; the library takes it for a character like others.
+    document = yaml.parseDocument(text.replace(/\r\n?/g, '\n'), {
       // Every plain scalar is a string and is written as it was read.
       schema: 'failsafe',
       customTags: (tags) => [VERBATIM_TAG, ...tags],
