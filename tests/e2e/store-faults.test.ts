@@ -65,7 +65,10 @@ const S3_WAYS: Ways<Fault> = {
   '507': answer(507, 'InsufficientCapacity'),
   'a web page': { fault: { kind: 'body', body: '<html>Log in</html>' }, lies: true },
   'an empty 200': { fault: { kind: 'body', body: '' }, lies: true },
-  'another object': { fault: { kind: 'body', body: '{"type":"claude"}', type: 'application/json' } },
+  'another object': {
+    fault: { kind: 'body', body: '{"type":"claude"}', type: 'application/json' },
+    lies: true,
+  },
   silence: { fault: { kind: 'silence' }, isSlow: true },
   'a slow drip': { fault: { kind: 'drip', every: 2_000 }, isSlow: true },
 };

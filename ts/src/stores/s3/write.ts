@@ -70,8 +70,9 @@ export function writerFor(bucket: Bucket, dialect: Dialect): Writer {
         });
         if (answer.kind === 'written') return;
         if (answer.kind === 'unsupported') break;
-        // 412 says that it is there; 409 that another request was under way, which may have failed.
-        if (answer.status === 412 || (await bucket.head(key))) return;
+        // 412 says that it is there, 409 that another request was under way, which may have failed. What is kept here is
+        // about to be replaced elsewhere: that it is there is seen, not believed.
+        if (await bucket.head(key)) return;
       }
     }
     if (!(await bucket.head(key))) await bucket.put(key, bytes, options);
