@@ -55,8 +55,9 @@ export function allVersions({ hosts, cloud }: Everywhere): Set<string> {
       for (const [path, { bytes }] of host.files.files(PATHS[place]))
         if (path.endsWith('.json')) add(path.slice(PATHS[place].length + 1), bytes);
     const kept = `${PATHS.state}/history`;
+    // What a killed run had begun to keep was never kept.
     for (const [path, { bytes }] of host.files.files(kept))
-      add(path.slice(kept.length + 1, path.lastIndexOf('/')), bytes);
+      if (path.endsWith('.json')) add(path.slice(kept.length + 1, path.lastIndexOf('/')), bytes);
   }
   return all;
 }
