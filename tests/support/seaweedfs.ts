@@ -131,6 +131,8 @@ async function startOnce(weed: string): Promise<SeaweedFs> {
  */
 const KEEPER = `
 exec 3<&0
+# A signal for all of the run, as Ctrl-C, must not end this before the server.
+trap '' HUP INT TERM
 "$@" </dev/null 3<&- & pid=$!
 (
   read -r _ <&3
