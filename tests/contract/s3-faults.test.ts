@@ -7,12 +7,22 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { S3Options } from '../../ts/src/stores/s3/options.ts';
 import { s3Store } from '../../ts/src/stores/s3/store.ts';
-import { type Store, StoreError } from '../../ts/src/stores/store.ts';
+import type { Store, StoreError } from '../../ts/src/stores/store.ts';
 import type { Fault, S3Request } from '../support/fault-proxy.ts';
 import { freePort } from '../support/programs.ts';
 import { freshBucket, lookInto, s3Server, server } from '../support/s3.ts';
 import { knowing, proxy } from './s3-proxy.ts';
-import { create, credential, current, entry, MARKER, named, readAll, versionIn } from './vocabulary.ts';
+import {
+  create,
+  credential,
+  current,
+  entry,
+  errorOf,
+  MARKER,
+  named,
+  readAll,
+  versionIn,
+} from './vocabulary.ts';
 
 const QUICK = { connect: 1_000, idle: 800, overall: 3_000 };
 
@@ -44,11 +54,7 @@ function spoil(
 }
 
 async function failureOf(run: Promise<unknown>): Promise<StoreError> {
-  const error = await run.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof StoreError)) throw new Error(`not a StoreError: ${String(error)}`);
+  const error = await errorOf(run);
   expect(`${error.message} ${error.remedy} ${error.stack}`).not.toMatch(
     /(admin|reader|very)-secret|AWS4-HMAC|Signature=/,
   );

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
 import { postgresTarget } from '../../../ts/src/settings/postgres-target.ts';
 import { type PostgresOptions, postgresStore } from '../../../ts/src/stores/postgres/store.ts';
-import { type Store, StoreError } from '../../../ts/src/stores/store.ts';
+import type { Store, StoreError } from '../../../ts/src/stores/store.ts';
 import { memoryInMemory } from '../../support/memory.ts';
 import { findPostgres, type PostgresServer, startPostgres } from '../../support/postgres.ts';
 import {
@@ -18,7 +18,7 @@ import {
   postgresServer,
   schemaFromOutside,
 } from '../../support/postgres-outside.ts';
-import { MARKER } from '../vocabulary.ts';
+import { errorOf, MARKER } from '../vocabulary.ts';
 
 export const QUICK = { connect: 1_500, statement: 1_500, patience: 8_000 };
 
@@ -83,13 +83,7 @@ export async function role(more = '') {
   return { user, password };
 }
 export async function failure(run: () => Promise<unknown>): Promise<StoreError> {
-  try {
-    await run();
-  } catch (error) {
-    if (error instanceof StoreError) return decent(error);
-    throw error;
-  }
-  throw new Error('it did not fail');
+  return decent(await errorOf(Promise.resolve().then(run)));
 }
 /** What holds for every message. */
 export function decent(error: StoreError): StoreError {
